@@ -1,0 +1,1 @@
+"""The hospital's side: vault (data, ledger, training) and gateway (network)."""

@@ -1,0 +1,1 @@
+"""Model families as plain modules with a per-sample loss."""

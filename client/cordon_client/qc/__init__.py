@@ -1,0 +1,1 @@
+"""Local quality control, one module per modality."""

@@ -1,0 +1,1 @@
+"""The vault: data, ledger and keys behind one socket, without a network."""

@@ -1,0 +1,1 @@
+"""What hospitals, coordinator and auditors share. Imports neither side, nor torch."""

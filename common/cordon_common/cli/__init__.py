@@ -1,0 +1,1 @@
+"""The `cordon` command and the auditor's sub-commands."""

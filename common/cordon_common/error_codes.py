@@ -1,0 +1,84 @@
+"""The closed table of error codes: stable, documented in `docs/errors.md`.
+
+Prefix: US usage, PR protocol and formats, DA data, CK checks, IN integrity, PO policy, BU budget,
+NE network, SY system, TR transport. A code is never re-used for another meaning.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CodeInfo:
+    """What a code means and the next step that usually helps."""
+
+    title: str
+    fix: str
+
+
+CODES: dict[str, CodeInfo] = {
+    # -- usage -------------------------------------------------------------------------------
+    "US001": CodeInfo("the command's arguments do not fit together", "run the command with --help"),
+    "US002": CodeInfo("a file or folder that the command needs is not there", "check the path"),
+    "US003": CodeInfo("the folder already holds something else", "choose an empty folder"),
+    # -- protocol and formats ----------------------------------------------------------------
+    "PR001": CodeInfo("the study is not valid", "correct the named field and run again"),
+    "PR002": CodeInfo("the study file cannot be read as YAML", "correct the syntax and run again"),
+    "PR003": CodeInfo(
+        "the study is not signed by a trusted coordinator",
+        "ask the coordinator for the signed study",
+    ),
+    "PR004": CodeInfo(
+        "the configuration file is not valid", "correct the named field and run again"
+    ),
+    "PR005": CodeInfo(
+        "a message does not follow the protocol", "check that both sides run the same version"
+    ),
+    "PR006": CodeInfo(
+        "a message is larger than the cap", "raise the cap at the site or shrink the model"
+    ),
+    "PR007": CodeInfo("the study has no noise multipliers yet", "run: cordon study plan"),
+    "PR008": CodeInfo(
+        "the arrays of a message do not fit the study", "check that both sides run the same version"
+    ),
+    "PR009": CodeInfo(
+        "the enrolment file is not valid", "run cordon site init again and resend the request"
+    ),
+    "PR010": CodeInfo(
+        "a value has no canonical JSON form", "use finite numbers and integers below 2^53"
+    ),
+    "PR011": CodeInfo("the bytes are not strict JSON", "check the file"),
+    # -- integrity ---------------------------------------------------------------------------
+    "IN001": CodeInfo(
+        "a signature does not verify", "ask the sender for the file again and compare fingerprints"
+    ),
+    "IN002": CodeInfo(
+        "a key file cannot be read", "check the file and its permissions (0600, owner)"
+    ),
+    # -- system ------------------------------------------------------------------------------
+    "SY001": CodeInfo(
+        "the disk is full", "free space on the disk that holds the site's folder, then start again"
+    ),
+    "SY999": CodeInfo("an unexpected failure inside the program", "see the local log"),
+}
+
+
+def as_markdown() -> str:
+    """Render the table as the text of `docs/errors.md`."""
+    lines = [
+        "# Error codes",
+        "",
+        "Every failure that a person can cause or meet has one stable code. The table is generated",
+        "from `cordon_common/error_codes.py`.",
+        "",
+        "| code | meaning | what usually helps |",
+        "|---|---|---|",
+    ]
+    lines += [f"| {code} | {info.title} | {info.fix} |" for code, info in sorted(CODES.items())]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(as_markdown())

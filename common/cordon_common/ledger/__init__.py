@@ -1,0 +1,1 @@
+"""Tamper-evident, append-only logs: the hospital's and the coordinator's."""

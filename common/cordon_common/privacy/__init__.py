@@ -1,0 +1,1 @@
+"""Privacy facts (events) and what they cost (accounting, filter, planner)."""

@@ -1,0 +1,70 @@
+"""What happened, privacy-wise: a closed set of events, as data. What it costs is `accounting`.
+
+Kinds are versioned and never redefined. An unknown kind is refused, never counted as free.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from cordon_common.errors import ProtocolError
+from cordon_common.strict import StrictModel
+
+if TYPE_CHECKING:
+    from cordon_common.canonical import Json
+
+Population = Literal["all", "train", "holdout"]
+"""Which patients a release looks at; train and holdout patients are disjoint (keyed-hash split)."""
+
+
+class GaussianRelease(StrictModel):
+    """One integer vector with rounded Gaussian noise.
+
+    noise_multiplier: standard deviation ÷ L2 sensitivity, both in grid units.
+    sensitivity_grid: L2 sensitivity for adding or removing one patient (rounding, floating-point
+        slack and QC stability included). noise_std_grid = noise_multiplier · sensitivity_grid.
+    stability: how many patients' contributions one patient can change through QC.
+    dimension: number of released integers.
+    """
+
+    kind: Literal["gaussian.v1"] = "gaussian.v1"
+    purpose: Literal["qc", "training", "evaluation"]
+    population: Population
+    noise_multiplier: float = Field(gt=0)
+    sensitivity_grid: float = Field(gt=0)
+    stability: int = Field(ge=1)
+    dimension: int = Field(ge=1)
+
+
+class SampledGaussianRelease(StrictModel):
+    """A `GaussianRelease` over a fresh Poisson sample of the patients (rate q, never revealed)."""
+
+    kind: Literal["poisson-gaussian.v1"] = "poisson-gaussian.v1"
+    purpose: Literal["training"]
+    population: Population
+    noise_multiplier: float = Field(gt=0)
+    sensitivity_grid: float = Field(gt=0)
+    stability: int = Field(ge=1)
+    dimension: int = Field(ge=1)
+    sample_rate: float = Field(gt=0, lt=1)
+
+
+Event = Annotated[GaussianRelease | SampledGaussianRelease, Field(discriminator="kind")]
+
+_EVENT: TypeAdapter[GaussianRelease | SampledGaussianRelease] = TypeAdapter(Event)
+
+
+def parse_event(value: Json) -> Event:
+    """Read an event from its JSON form.
+
+    Raises:
+        ProtocolError: PR005 for an unknown kind or a wrong field (refuse, never free).
+    """
+    try:
+        return _EVENT.validate_python(value)
+    except ValidationError as error:
+        raise ProtocolError(
+            "PR005", "a privacy event is not of a known kind", why=str(error.errors()[0]["msg"])
+        ) from None

@@ -1,0 +1,1 @@
+"""The study protocol: the contract that a hospital approves by hash."""

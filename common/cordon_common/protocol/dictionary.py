@@ -1,0 +1,162 @@
+"""The data dictionary: one list of features drives QC, scaling and the model's input."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from cordon_common.strict import StrictModel
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.\- ]{0,62}$", examples=["trestbps"])]
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", examples=["heart-disease"])]
+
+
+class NumberFeature(StrictModel):
+    """A numeric column, in a stated unit, with a public plausible range.
+
+    `range`: outside it a value is impossible. `typical`: mapped linearly to [-1, 1] for the model;
+    both come from public knowledge, never from a site's data. `impute` is a public constant.
+    """
+
+    name: Name
+    type: Literal["number"] = Field(examples=["number"])
+    unit: str = Field(min_length=1, max_length=40, examples=["mmHg"])
+    range: tuple[float, float] = Field(examples=[[60, 260]])
+    typical: tuple[float, float] | None = Field(default=None, examples=[[90, 180]])
+    missing_codes: tuple[float, ...] = Field(default=(), examples=[[0, -9]])
+    impossible: Literal["exclude", "missing"] = Field(default="exclude", examples=["exclude"])
+    impute: float | None = Field(default=None, examples=[130.0])
+    missing_indicator: bool = Field(default=False, examples=[True])
+    unit_factors: dict[str, float] = Field(default_factory=dict, examples=[{"mmol/L": 38.67}])
+    description: str = Field(default="", max_length=200)
+
+    @field_validator("range", "typical")
+    @classmethod
+    def _ordered(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value is not None and not value[0] < value[1]:
+            raise ValueError("the first bound must be below the second")
+        return value
+
+    @field_validator("unit_factors")
+    @classmethod
+    def _positive(cls, value: dict[str, float]) -> dict[str, float]:
+        if any(factor <= 0 or factor == 1 for factor in value.values()):
+            raise ValueError("a unit factor must be positive and not 1")
+        return value
+
+    @model_validator(mode="after")
+    def _inside(self) -> NumberFeature:
+        low, high = self.range
+        if self.impute is not None and not low <= self.impute <= high:
+            raise ValueError("impute must lie inside range")
+        if self.typical and not (low <= self.typical[0] and self.typical[1] <= high):
+            raise ValueError("typical must lie inside range")
+        return self
+
+    @property
+    def centre(self) -> float:
+        """The value that the model sees as 0."""
+        low, high = self.typical or self.range
+        return (low + high) / 2
+
+    @property
+    def half_width(self) -> float:
+        """The distance from the centre that the model sees as 1."""
+        low, high = self.typical or self.range
+        return (high - low) / 2
+
+
+class CategoryFeature(StrictModel):
+    """A column with a closed list of categories, one-hot encoded; missing is all zeros."""
+
+    name: Name
+    type: Literal["category"] = Field(examples=["category"])
+    categories: tuple[str, ...] = Field(min_length=2, max_length=64, examples=[["1", "2", "3"]])
+    missing_codes: tuple[str, ...] = Field(default=(), examples=[["?"]])
+    unknown: Literal["exclude", "missing"] = Field(default="missing", examples=["missing"])
+    impute: str | None = Field(default=None, examples=["1"])
+    missing_indicator: bool = Field(default=False, examples=[True])
+    description: str = Field(default="", max_length=200)
+
+    @field_validator("categories", "missing_codes", mode="before")
+    @classmethod
+    def _as_text(cls, value: object) -> object:
+        if isinstance(value, list | tuple):
+            return tuple(_category_text(item) for item in value)
+        return value
+
+    @field_validator("impute", mode="before")
+    @classmethod
+    def _impute_text(cls, value: object) -> object:
+        return None if value is None else _category_text(value)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> CategoryFeature:
+        if len(set(self.categories)) != len(self.categories):
+            raise ValueError("a category is listed twice")
+        if set(self.missing_codes) & set(self.categories):
+            raise ValueError("a missing code is also a category")
+        if self.impute is not None and self.impute not in self.categories:
+            raise ValueError("impute must be one of the categories")
+        return self
+
+
+Feature = Annotated[NumberFeature | CategoryFeature, Field(discriminator="type")]
+
+
+class Label(StrictModel):
+    """The binary outcome: which cell values mean positive and which mean negative."""
+
+    name: Name
+    positive: tuple[str, ...] = Field(min_length=1, examples=[["1", "2", "3", "4"]])
+    negative: tuple[str, ...] = Field(min_length=1, examples=[["0"]])
+    description: str = Field(default="", max_length=200)
+
+    @field_validator("positive", "negative", mode="before")
+    @classmethod
+    def _as_text(cls, value: object) -> object:
+        if isinstance(value, list | tuple):
+            return tuple(_category_text(item) for item in value)
+        return value
+
+    @model_validator(mode="after")
+    def _disjoint(self) -> Label:
+        if set(self.positive) & set(self.negative):
+            raise ValueError("a value is listed as positive and as negative")
+        return self
+
+
+class Cohort(StrictModel):
+    """What a record is, who a patient is, and what is predicted.
+
+    Without `patient_id` a patient is identified by the content of the row (declared: each row is
+    one patient; equal rows count as one).
+    """
+
+    unit: Literal["patient"] = Field(default="patient", examples=["patient"])
+    patient_id: Name | None = Field(default=None, examples=["patient_id"])
+    max_records_per_patient: int = Field(default=1, ge=1, le=1000, examples=[1])
+    features: tuple[Feature, ...] = Field(min_length=1, max_length=100_000)
+    label: Label
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Cohort:
+        names = [feature.name for feature in self.features]
+        names.append(self.label.name)
+        if self.patient_id is not None:
+            names.append(self.patient_id)
+        if len(set(names)) != len(names):
+            raise ValueError("a column name is used twice (features, label, patient_id)")
+        if self.patient_id is None and self.max_records_per_patient != 1:
+            raise ValueError("several records per patient need patient_id")
+        return self
+
+
+def _category_text(value: object) -> str:
+    """Write a category as text; whole numbers lose their decimal point (1.0 → "1")."""
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)

@@ -1,0 +1,58 @@
+"""What the study implies about shapes: model inputs, parameters, releases. All data-independent."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from cordon_common.protocol.dictionary import Cohort, NumberFeature
+
+if TYPE_CHECKING:
+    from cordon_common.protocol.study import Model, Study
+
+
+@dataclass(frozen=True)
+class InputColumn:
+    """One input of the model: a scaled number, one category, or a missing indicator."""
+
+    feature: str
+    kind: str  # "number" | "category" | "missing"
+    category: str | None = None
+
+    @property
+    def label(self) -> str:
+        """A readable name, e.g. `cp=4` or `chol is missing`."""
+        if self.kind == "category":
+            return f"{self.feature}={self.category}"
+        return f"{self.feature} is missing" if self.kind == "missing" else self.feature
+
+
+def input_columns(cohort: Cohort) -> tuple[InputColumn, ...]:
+    """List the model's inputs in their fixed order."""
+    columns: list[InputColumn] = []
+    for feature in cohort.features:
+        if isinstance(feature, NumberFeature):
+            columns.append(InputColumn(feature.name, "number"))
+        else:
+            columns += [InputColumn(feature.name, "category", c) for c in feature.categories]
+        if feature.missing_indicator:
+            columns.append(InputColumn(feature.name, "missing"))
+    return tuple(columns)
+
+
+def parameter_shapes(model: Model, inputs: int) -> dict[str, tuple[int, ...]]:
+    """List a model's parameters and their shapes, in the order of the flat weight vector."""
+    widths = [inputs, *model.hidden, 1]
+    shapes: dict[str, tuple[int, ...]] = {}
+    for i, (fan_in, fan_out) in enumerate(pairwise(widths)):
+        shapes[f"layers.{i}.weight"] = (fan_out, fan_in)
+        shapes[f"layers.{i}.bias"] = (fan_out,)
+    return shapes
+
+
+def dimension(study: Study) -> int:
+    """Return the number of model parameters (length of a training release)."""
+    shapes = parameter_shapes(study.model, len(input_columns(study.cohort)))
+    return sum(math.prod(shape) for shape in shapes.values())

@@ -1,0 +1,223 @@
+"""The study: everything that the coordinator asks and the hospital approves by hash."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from cordon_common.canonical import Json, digest_of
+from cordon_common.protocol.dictionary import Cohort, Slug
+from cordon_common.strict import StrictModel
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Permit(StrictModel):
+    """The data permit that allows the study, and its last day."""
+
+    id: str = Field(min_length=1, max_length=80, examples=["permit-2026-017"])
+    end_date: datetime.date = Field(examples=["2027-12-31"])
+
+
+class Gate(StrictModel):
+    """When a site, and the study, may go on to training."""
+
+    min_patients: int = Field(ge=10, examples=[40])
+    min_sites: int = Field(ge=1, examples=[3])
+    max_excluded_fraction: Fraction = Field(default=0.5, examples=[0.5])
+
+
+class Qc(StrictModel):
+    """Quality control: the versioned profile, and what duplicates under other ids lead to."""
+
+    profile: str = Field(
+        default="clinical-table.v1",
+        pattern=r"^[a-z0-9-]+\.v[0-9]+$",
+        examples=["clinical-table.v1"],
+    )
+    duplicate_patients: Literal["warn", "exclude"] = Field(default="warn", examples=["warn"])
+    histogram_bins: int = Field(default=10, ge=2, le=50, examples=[10])
+    gate: Gate
+
+
+class Model(StrictModel):
+    """The model family and its size."""
+
+    family: Literal["logistic", "mlp"] = Field(examples=["logistic"])
+    hidden: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(default=(), examples=[[16]])
+
+    @model_validator(mode="after")
+    def _fits(self) -> Model:
+        if self.family == "logistic" and self.hidden:
+            raise ValueError("a logistic model has no hidden layers: remove model.hidden")
+        if self.family == "mlp" and not self.hidden:
+            raise ValueError("an mlp needs model.hidden, for example [16]")
+        return self
+
+
+class FullBatch(StrictModel):
+    """Every training patient takes part in every round."""
+
+    scheme: Literal["full"] = "full"
+
+
+class Poisson(StrictModel):
+    """Each training patient takes part independently with probability `rate`."""
+
+    scheme: Literal["poisson"]
+    rate: Fraction = Field(examples=[0.25])
+
+
+Sampling = Annotated[FullBatch | Poisson, Field(discriminator="scheme")]
+
+
+class Sgd(StrictModel):
+    """Plain or momentum gradient descent at the server."""
+
+    name: Literal["sgd"]
+    learning_rate: float = Field(gt=0, examples=[1.0])
+    momentum: float = Field(default=0.0, ge=0, lt=1, examples=[0.9])
+
+
+class Adam(StrictModel):
+    """Adam at the server (Kingma, Ba 2015)."""
+
+    name: Literal["adam"]
+    learning_rate: float = Field(gt=0, examples=[0.05])
+    beta1: float = Field(default=0.9, ge=0, lt=1, examples=[0.9])
+    beta2: float = Field(default=0.99, ge=0, lt=1, examples=[0.99])
+    epsilon: float = Field(default=1e-8, gt=0, examples=[1e-8])
+
+
+Optimizer = Annotated[Sgd | Adam, Field(discriminator="name")]
+
+
+class Training(StrictModel):
+    """One clipped, noised gradient sum per site and round (DP-FedSGD).
+
+    `clip_norm` bounds a patient's gradient in L2. `divisor` is the public number that the sum over
+    all sites is divided by. `grid_bits`: `clip_norm` is 2^grid_bits steps of the integer grid.
+    """
+
+    algorithm: Literal["dp-fedsgd"] = Field(examples=["dp-fedsgd"])
+    rounds: int = Field(ge=1, le=10_000, examples=[30])
+    sampling: Sampling = Field(default=FullBatch(), examples=[{"scheme": "full"}])
+    clip_norm: float = Field(gt=0, le=1e6, examples=[1.0])
+    grid_bits: int = Field(default=32, ge=16, le=40, examples=[32])
+    divisor: int = Field(ge=1, examples=[600])
+    optimizer: Optimizer = Field(examples=[{"name": "sgd", "learning_rate": 1.0}])
+    weight_decay: float = Field(default=0.0, ge=0, lt=1, examples=[0.001])
+    tail_fraction: float = Field(default=0.5, ge=0, lt=1, examples=[0.5])
+
+
+class Noise(StrictModel):
+    """Noise multipliers: standard deviation of the noise ÷ L2 sensitivity, per release kind."""
+
+    qc: float = Field(gt=0, le=1e6, examples=[20.0])
+    training: float = Field(gt=0, le=1e6, examples=[15.0])
+    evaluation: float = Field(gt=0, le=1e6, examples=[3.0])
+
+
+Unprotected = Literal["participation", "qc_verdict"]
+
+
+class Privacy(StrictModel):
+    """The promise: no patient of a site can be noticed beyond (epsilon, delta), per site.
+
+    `noise` may be left out while drafting; planning computes it from `epsilon`. A signed study
+    always carries it.
+    """
+
+    epsilon: float = Field(gt=0, le=100, examples=[2.0])
+    delta: float = Field(gt=0, lt=0.01, examples=[1e-5])
+    relation: Literal["add_remove_patient"] = Field(
+        default="add_remove_patient", examples=["add_remove_patient"]
+    )
+    trust_model: Literal["local"] = Field(default="local", examples=["local"])
+    qc_share: Fraction = Field(default=0.1, examples=[0.1])
+    noise: Noise | None = None
+    charged: tuple[Literal["qc", "training", "evaluation"], ...] = Field(
+        default=("qc", "training", "evaluation"), examples=[["qc", "training", "evaluation"]]
+    )
+    unprotected: tuple[Unprotected, ...] = Field(examples=[["participation", "qc_verdict"]])
+
+    @model_validator(mode="after")
+    def _complete(self) -> Privacy:
+        if set(self.charged) != {"qc", "training", "evaluation"}:
+            raise ValueError("qc, training and evaluation are all data-dependent: charge all three")
+        if set(self.unprotected) != {"participation", "qc_verdict"}:
+            raise ValueError(
+                "declare both things that leave without noise: participation and qc_verdict"
+            )
+        return self
+
+
+class Evaluation(StrictModel):
+    """Held-out patients, scored into DP histograms on public bins of [0, 1]."""
+
+    holdout_fraction: Fraction = Field(default=0.25, examples=[0.25])
+    bins: int = Field(default=20, ge=2, le=200, examples=[20])
+    confidence: Fraction = Field(default=0.95, examples=[0.95])
+
+
+class Timing(StrictModel):
+    """How long the coordinator waits for the sites, in seconds, and how often it asks again."""
+
+    round_timeout_s: float = Field(default=120, gt=0, le=86_400, examples=[120])
+    max_attempts: int = Field(default=3, ge=1, le=10, examples=[3])
+
+
+class RosterEntry(StrictModel):
+    """A hospital of the study: its name, identity key, and a public guess of its size."""
+
+    site: Slug
+    key: str = Field(pattern=r"^ed25519:[A-Za-z0-9+/]{43}=$", examples=["ed25519:AAAA…="])
+    expected_patients: int = Field(ge=1, examples=[200])
+
+
+class Study(StrictModel):
+    """The study protocol; its digest is what a hospital approves."""
+
+    cordon: Literal[1] = Field(examples=[1])
+    name: Slug
+    version: int = Field(default=1, ge=1, examples=[1])
+    purpose: str = Field(min_length=10, max_length=500, examples=["Predict heart disease from …"])
+    permit: Permit
+    cohort: Cohort
+    qc: Qc
+    model: Model
+    training: Training
+    privacy: Privacy
+    evaluation: Evaluation = Evaluation()
+    timing: Timing = Timing()
+    roster: tuple[RosterEntry, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Study:
+        sites = [entry.site for entry in self.roster]
+        if len(set(sites)) != len(sites):
+            raise ValueError("roster: a site is listed twice")
+        if sites and len(sites) < self.qc.gate.min_sites:
+            raise ValueError(
+                f"qc.gate.min_sites is larger than the roster, for example min_sites: {len(sites)}"
+            )
+        if any(
+            entry.key == other.key
+            for entry in self.roster
+            for other in self.roster
+            if entry.site < other.site
+        ):
+            raise ValueError("roster: two sites share one key")
+        return self
+
+    def as_json(self) -> dict[str, Json]:
+        """Return the JSON value that is canonicalised, hashed and signed (defaults written out)."""
+        value: dict[str, Json] = self.model_dump(mode="json")
+        return value
+
+    @property
+    def digest(self) -> str:
+        """The study's identity: digest of its canonical JSON."""
+        return digest_of(self.as_json())

@@ -1,0 +1,1 @@
+"""Quality control vocabulary: measurements, checks, verdicts, what may leave."""

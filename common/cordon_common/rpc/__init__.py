@@ -1,0 +1,1 @@
+"""The vault's narrow gRPC service: wire definition, generated stubs, chunking."""

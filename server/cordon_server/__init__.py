@@ -1,0 +1,1 @@
+"""The coordinator's side: campaigns, gate, aggregation, reports."""

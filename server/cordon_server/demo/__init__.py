@@ -1,0 +1,1 @@
+"""A real federation on loopback, for a newcomer."""
