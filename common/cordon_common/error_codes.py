@@ -57,6 +57,54 @@ CODES: dict[str, CodeInfo] = {
     "IN002": CodeInfo(
         "a key file cannot be read", "check the file and its permissions (0600, owner)"
     ),
+    # -- network -----------------------------------------------------------------------------
+    "NE001": CodeInfo(
+        "the coordinator does not answer",
+        "check its address, and that cordon coordinator serve runs",
+    ),
+    "NE002": CodeInfo(
+        "the port is already in use", "stop the other program or choose another port"
+    ),
+    "NE003": CodeInfo(
+        "the coordinator's TLS certificate is not trusted",
+        "compare the fingerprint of the CA certificate in the site kit with the coordinator's",
+    ),
+    "NE004": CodeInfo(
+        "this machine's clock is too far from the coordinator's",
+        "set the clock with NTP (timedatectl set-ntp true) and start again",
+    ),
+    "NE005": CodeInfo(
+        "the coordinator does not know this site's key",
+        "send the enrolment request to the coordinator and start again once it is enrolled",
+    ),
+    # -- transport ---------------------------------------------------------------------------
+    "TR001": CodeInfo(
+        "the installed Flower is not the one that this version of Cordon is built on",
+        "install the pinned versions again (make install)",
+    ),
+    "TR002": CodeInfo("the site did not answer in time", "ask the site to look at its gateway"),
+    "TR003": CodeInfo("the site went offline", "ask the site to start its gateway again"),
+    "TR004": CodeInfo(
+        "the site's gateway failed while answering", "ask the site to look at its gateway's log"
+    ),
+    "TR005": CodeInfo("the request could not be handed to the site", "check that it is enrolled"),
+    "TR006": CodeInfo(
+        "the site's reply is not in the agreed form", "check that both sides run the same version"
+    ),
+    "TR007": CodeInfo("the vault does not answer", "start it: cordon site vault"),
+    "TR008": CodeInfo("the vault did not finish in time", "raise the vault's time limit"),
+    "TR009": CodeInfo("the message was lost on the way", "run: cordon study resume"),
+    "TR010": CodeInfo("the SuperLink did not start", "see its log in the coordinator's folder"),
+    "TR011": CodeInfo(
+        "the SuperLink refused a control request", "see its log in the coordinator's folder"
+    ),
+    "TR012": CodeInfo(
+        "the gateway stops again and again", "see the lines above; run: cordon site doctor"
+    ),
+    "TR013": CodeInfo(
+        "the submitted job is not the one that this coordinator runs",
+        "submit it with cordon study launch",
+    ),
     # -- system ------------------------------------------------------------------------------
     "SY001": CodeInfo(
         "the disk is full", "free space on the disk that holds the site's folder, then start again"
