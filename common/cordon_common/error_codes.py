@@ -23,6 +23,26 @@ CODES: dict[str, CodeInfo] = {
     "US001": CodeInfo("the command's arguments do not fit together", "run the command with --help"),
     "US002": CodeInfo("a file or folder that the command needs is not there", "check the path"),
     "US003": CodeInfo("the folder already holds something else", "choose an empty folder"),
+    "US020": CodeInfo(
+        "no coordinator lives in this folder", "run: cordon coordinator init DIR --name NAME"
+    ),
+    "US021": CodeInfo("there is no study of that name here", "run: cordon coordinator status"),
+    "US022": CodeInfo(
+        "the study has a campaign already", "run: cordon study resume, or cordon study report"
+    ),
+    "US023": CodeInfo("the study has no campaign yet", "run: cordon study launch"),
+    "US024": CodeInfo(
+        "the study names a site that is not enrolled with this key",
+        "run: cordon coordinator enrol REQUEST.json, or correct the roster",
+    ),
+    "US025": CodeInfo(
+        "a site of that name is enrolled with other keys",
+        "choose another site name, or remove the old enrolment first",
+    ),
+    "US026": CodeInfo(
+        "another version of this study was signed under the same number",
+        "raise the study's version and sign again",
+    ),
     # -- protocol and formats ----------------------------------------------------------------
     "PR001": CodeInfo("the study is not valid", "correct the named field and run again"),
     "PR002": CodeInfo("the study file cannot be read as YAML", "correct the syntax and run again"),
@@ -57,6 +77,26 @@ CODES: dict[str, CodeInfo] = {
     "IN002": CodeInfo(
         "a key file cannot be read", "check the file and its permissions (0600, owner)"
     ),
+    "IN020": CodeInfo(
+        "the site answered under another identity than the roster's",
+        "compare the key fingerprints with the site",
+    ),
+    "IN021": CodeInfo(
+        "the receipt does not fit the release", "check that both sides run the same version"
+    ),
+    "IN022": CodeInfo(
+        "the answer is for another request", "check that both sides run the same version"
+    ),
+    # -- checks ------------------------------------------------------------------------------
+    "CK020": CodeInfo(
+        "fewer sites can take part than the study's minimum",
+        "see who is missing and why: cordon study watch; then: cordon study resume",
+    ),
+    "CK021": CodeInfo(
+        "the sites do not agree on the initial weights",
+        "check that all sites run the same version",
+    ),
+    "CK022": CodeInfo("the quality gate excluded the site", "see the site's local QC report"),
     # -- network -----------------------------------------------------------------------------
     "NE001": CodeInfo(
         "the coordinator does not answer",
@@ -108,6 +148,12 @@ CODES: dict[str, CodeInfo] = {
     # -- system ------------------------------------------------------------------------------
     "SY001": CodeInfo(
         "the disk is full", "free space on the disk that holds the site's folder, then start again"
+    ),
+    "SY020": CodeInfo(
+        "another process took over the campaign", "follow it with: cordon study watch"
+    ),
+    "SY021": CodeInfo(
+        "the coordinator's store cannot be used", "check the disk and the database URL"
     ),
     "SY999": CodeInfo("an unexpected failure inside the program", "see the local log"),
 }
