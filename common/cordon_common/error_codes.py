@@ -97,6 +97,13 @@ CODES: dict[str, CodeInfo] = {
         "check that all sites run the same version",
     ),
     "CK022": CodeInfo("the quality gate excluded the site", "see the site's local QC report"),
+    "CK030": CodeInfo(
+        "local quality control failed, so the cohort must not train",
+        "see the local report: vault/reports in the site's folder",
+    ),
+    "CK901": CodeInfo(
+        "a process of the demo did not come up or ended early", "see the logs in the demo's folder"
+    ),
     # -- network -----------------------------------------------------------------------------
     "NE001": CodeInfo(
         "the coordinator does not answer",
@@ -145,6 +152,46 @@ CODES: dict[str, CodeInfo] = {
         "the submitted job is not the one that this coordinator runs",
         "submit it with cordon study launch",
     ),
+    "TR014": CodeInfo(
+        "a gateway already runs in this folder", "stop the other gateway of this site first"
+    ),
+    # -- policy and budget: the hospital's own no ------------------------------------------------
+    "PO100": CodeInfo(
+        "the study is not approved at this site", "read it and approve it: cordon site approve"
+    ),
+    "PO101": CodeInfo(
+        "this site, with this key, is not on the study's roster",
+        "ask the coordinator to enrol the site and sign the study again",
+    ),
+    "PO102": CodeInfo(
+        "the study asks for more privacy loss than the policy allows",
+        "ask for a study with a smaller epsilon, or have the policy changed",
+    ),
+    "PO103": CodeInfo(
+        "the study's minimum of patients or sites is below the policy's floor",
+        "ask the coordinator to raise qc.gate, or have the policy changed",
+    ),
+    "PO104": CodeInfo(
+        "the study's algorithm, model or trust model is not allowed here",
+        "see policy.yaml: study.algorithms, study.models, study.trust_models",
+    ),
+    "PO105": CodeInfo("the study's permit has ended", "ask for a study with a valid permit"),
+    "PO106": CodeInfo(
+        "the request is not part of the approved study",
+        "check that the coordinator runs the approved study",
+    ),
+    "PO107": CodeInfo(
+        "training was asked for before quality control",
+        "check that the coordinator runs the approved study",
+    ),
+    "BU001": CodeInfo(
+        "the dataset's lifetime privacy budget does not cover the study",
+        "see what is left: cordon site budget",
+    ),
+    "BU002": CodeInfo(
+        "the study's approved releases of this kind are used up",
+        "resume the running campaign, or have a new version of the study approved",
+    ),
     # -- system ------------------------------------------------------------------------------
     "SY001": CodeInfo(
         "the disk is full", "free space on the disk that holds the site's folder, then start again"
@@ -154,6 +201,11 @@ CODES: dict[str, CodeInfo] = {
     ),
     "SY021": CodeInfo(
         "the coordinator's store cannot be used", "check the disk and the database URL"
+    ),
+    "SY003": CodeInfo("another vault already runs on this folder", "stop the other vault first"),
+    "SY004": CodeInfo(
+        "the folder's path is too long for a unix socket (100 bytes)",
+        "choose a folder with a shorter path",
     ),
     "SY999": CodeInfo("an unexpected failure inside the program", "see the local log"),
 }
