@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 OLDEST_PYTHON = (3, 11)
-if sys.version_info < OLDEST_PYTHON:  # noqa: UP036 - an older interpreter deserves a plain sentence
+if sys.version_info < OLDEST_PYTHON:
     sys.exit(
         "Cordon needs Python 3.11 or newer, this is {}.{}. Name another one: "
         "make install PYTHON=python3.12".format(*sys.version_info[:2])
