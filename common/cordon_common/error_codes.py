@@ -70,6 +70,65 @@ CODES: dict[str, CodeInfo] = {
         "a value has no canonical JSON form", "use finite numbers and integers below 2^53"
     ),
     "PR011": CodeInfo("the bytes are not strict JSON", "check the file"),
+    # -- data --------------------------------------------------------------------------------
+    "DA001": CodeInfo("the data file is not there", "check `data` in the site's configuration"),
+    "DA002": CodeInfo("the data file is empty", "export the cohort again"),
+    "DA003": CodeInfo(
+        "the data file is a web page, not a table",
+        "the download probably failed: log in and export the cohort again",
+    ),
+    "DA004": CodeInfo(
+        "the data file is not UTF-8 text", "export it as UTF-8, or convert it with iconv -t UTF-8"
+    ),
+    "DA005": CodeInfo(
+        "the columns of the data file are not separated by commas", "export it as comma-separated"
+    ),
+    "DA006": CodeInfo(
+        "the data file has column names but no records", "check the filter of the export"
+    ),
+    "DA007": CodeInfo(
+        "the data file lacks a column of the study", "add the column, empty if never measured"
+    ),
+    "DA008": CodeInfo(
+        "a numeric column of the study holds text", "remove units and signs from its cells"
+    ),
+    "DA009": CodeInfo(
+        "the outcome column does not follow the study", "recode it to the study's two outcomes"
+    ),
+    "DA010": CodeInfo(
+        "the data file is larger than the site allows",
+        "check that it is the right file; else raise max_data_bytes in the site's configuration",
+    ),
+    "DA011": CodeInfo("the Parquet file cannot be read", "write it again, or export it as CSV"),
+    "DA012": CodeInfo(
+        "a column name occurs twice in the data file", "rename or remove one of the two columns"
+    ),
+    "DA013": CodeInfo(
+        "the CSV file is damaged",
+        "check that every line has as many fields as the header and every quote is closed",
+    ),
+    "DA014": CodeInfo(
+        "the data file is neither CSV nor Parquet", "export the cohort as CSV or Parquet"
+    ),
+    "DA015": CodeInfo(
+        "the data file cannot be opened", "check that it is a file that the vault's user may read"
+    ),
+    "DA016": CodeInfo(
+        "the patient id is missing in most records", "check that the export filled the id column"
+    ),
+    "DA017": CodeInfo(
+        "the key that splits the patients is not 32 bytes", "run: cordon site doctor"
+    ),
+    "PR020": CodeInfo(
+        "the study names a QC profile that this version does not have",
+        "update cordon, or ask the coordinator for a study with a known profile",
+    ),
+    "PR030": CodeInfo(
+        "the study's sums may not fit the ring of 64-bit integers", "lower training.grid_bits"
+    ),
+    "PR031": CodeInfo(
+        "no noise keeps the privacy promise of the study", "change privacy.epsilon or privacy.delta"
+    ),
     # -- integrity ---------------------------------------------------------------------------
     "IN001": CodeInfo(
         "a signature does not verify", "ask the sender for the file again and compare fingerprints"
@@ -86,6 +145,38 @@ CODES: dict[str, CodeInfo] = {
     ),
     "IN022": CodeInfo(
         "the answer is for another request", "check that both sides run the same version"
+    ),
+    "IN101": CodeInfo(
+        "the log's entries do not fit its tree",
+        "stop, keep the file for the auditor, and restore the last whole backup",
+    ),
+    "IN102": CodeInfo(
+        "the log's head is not signed by this key",
+        "check that log and key belong together; otherwise keep the file for the auditor",
+    ),
+    "IN103": CodeInfo(
+        "an entry of the log is not valid", "check that the newest version of Cordon is installed"
+    ),
+    "IN104": CodeInfo(
+        "the log belongs to another site, dataset or key", "check which folder is being used"
+    ),
+    "IN105": CodeInfo("a checkpoint is not valid", "ask for the checkpoint again"),
+    "IN106": CodeInfo(
+        "the log is missing",
+        "restore it from the backup; never start a new one for data that was already used",
+    ),
+    "IN107": CodeInfo(
+        "the log was rolled back or replaced while it was in use",
+        "stop, keep the file for the auditor, and restore the newest backup",
+    ),
+    "IN108": CodeInfo("a receipt is not valid", "check that both sides run the same version"),
+    "IN109": CodeInfo(
+        "an entry of the log cannot follow from those before it",
+        "stop, and keep the file for the auditor",
+    ),
+    "IN110": CodeInfo(
+        "a stored answer is not the one that was given",
+        "stop, keep the file for the auditor, and restore the last whole backup",
     ),
     # -- checks ------------------------------------------------------------------------------
     "CK020": CodeInfo(
@@ -104,6 +195,13 @@ CODES: dict[str, CodeInfo] = {
     "CK901": CodeInfo(
         "a process of the demo did not come up or ended early", "see the logs in the demo's folder"
     ),
+    # -- policy ------------------------------------------------------------------------------
+    "PO110": CodeInfo(
+        "this place in the study was already used for another request",
+        "resume the campaign instead of starting the round anew",
+    ),
+    "PO111": CodeInfo("the study is not approved in this ledger", "run: cordon site approve STUDY"),
+    "PO112": CodeInfo("the study is closed at this site", "sign a new version of the study"),
     # -- network -----------------------------------------------------------------------------
     "NE001": CodeInfo(
         "the coordinator does not answer",
@@ -149,49 +247,9 @@ CODES: dict[str, CodeInfo] = {
         "the gateway stops again and again", "see the lines above; run: cordon site doctor"
     ),
     "TR013": CodeInfo(
-        "the submitted job is not the one that this coordinator runs",
-        "submit it with cordon study launch",
-    ),
-    "TR014": CodeInfo(
         "a gateway already runs in this folder", "stop the other gateway of this site first"
     ),
-    # -- policy and budget: the hospital's own no ------------------------------------------------
-    "PO100": CodeInfo(
-        "the study is not approved at this site", "read it and approve it: cordon site approve"
-    ),
-    "PO101": CodeInfo(
-        "this site, with this key, is not on the study's roster",
-        "ask the coordinator to enrol the site and sign the study again",
-    ),
-    "PO102": CodeInfo(
-        "the study asks for more privacy loss than the policy allows",
-        "ask for a study with a smaller epsilon, or have the policy changed",
-    ),
-    "PO103": CodeInfo(
-        "the study's minimum of patients or sites is below the policy's floor",
-        "ask the coordinator to raise qc.gate, or have the policy changed",
-    ),
-    "PO104": CodeInfo(
-        "the study's algorithm, model or trust model is not allowed here",
-        "see policy.yaml: study.algorithms, study.models, study.trust_models",
-    ),
-    "PO105": CodeInfo("the study's permit has ended", "ask for a study with a valid permit"),
-    "PO106": CodeInfo(
-        "the request is not part of the approved study",
-        "check that the coordinator runs the approved study",
-    ),
-    "PO107": CodeInfo(
-        "training was asked for before quality control",
-        "check that the coordinator runs the approved study",
-    ),
-    "BU001": CodeInfo(
-        "the dataset's lifetime privacy budget does not cover the study",
-        "see what is left: cordon site budget",
-    ),
-    "BU002": CodeInfo(
-        "the study's approved releases of this kind are used up",
-        "resume the running campaign, or have a new version of the study approved",
-    ),
+    "TR014": CodeInfo("the round ended before the site answered", "see why the other sites failed"),
     # -- system ------------------------------------------------------------------------------
     "SY001": CodeInfo(
         "the disk is full", "free space on the disk that holds the site's folder, then start again"
@@ -207,7 +265,27 @@ CODES: dict[str, CodeInfo] = {
         "the folder's path is too long for a unix socket (100 bytes)",
         "choose a folder with a shorter path",
     ),
+    "SY101": CodeInfo(
+        "the log's file cannot be used", "check the disk, the file's owner and its permissions"
+    ),
     "SY999": CodeInfo("an unexpected failure inside the program", "see the local log"),
+    "CK101": CodeInfo(
+        "fewer patients passed quality control than the study asks for",
+        "see the local QC report for what excluded the others",
+    ),
+    "CK102": CodeInfo(
+        "quality control excluded too large a share of the patients",
+        "repair the most frequent reason in the local QC report at its source",
+    ),
+    "CK103": CodeInfo(
+        "all usable records have the same outcome", "check the coding of the outcome column"
+    ),
+    "CK104": CodeInfo(
+        "most values of a column look like another unit", "convert the column to the study's unit"
+    ),
+    "CK109": CodeInfo(
+        "a quality check could not be carried out", "see the local QC report for the check"
+    ),
 }
 
 

@@ -1,0 +1,50 @@
+"""The one registry of checks: every modality's rows, and the coordinator's cross-site rows."""
+
+from __future__ import annotations
+
+from cordon_common.qc.checks import Bounds, CheckSpec, Registry, Wording
+from cordon_common.qc.clinical_checks import CHECKS as CLINICAL_TABLE_CHECKS
+from cordon_common.qc.verdict import CheckClass, ReasonCode, Scope
+
+CROSS_SITE = "cross-site"
+_BEYOND_NOISE = "beyond what n, cells and noise explain (simulated, 1 % over all features)"
+
+
+def _cross_site(check: str, reason: ReasonCode, unit: str, wording: Wording) -> CheckSpec:
+    return CheckSpec(
+        id=check,
+        modality=CROSS_SITE,
+        scope=Scope.COHORT,
+        check_class=CheckClass.CROSS_SITE,
+        reason=reason,
+        bounds=Bounds(unit, _BEYOND_NOISE, warn=0.1),
+        wording=wording,
+        stability=None,
+    )
+
+
+CROSS_SITE_CHECKS = (
+    _cross_site(
+        "crosssite.drift",
+        ReasonCode.DRIFT,
+        "total variation beyond the noise limit",
+        Wording(
+            "Feature distributed as at the other sites",
+            "The site's distribution of a feature differs from the other sites by more than "
+            "noise. Honest case mix does this too.",
+            "Compare units, devices and admission rules with the site; do not exclude it.",
+        ),
+    ),
+    _cross_site(
+        "crosssite.prevalence",
+        ReasonCode.PREVALENCE,
+        "difference of the share of positive outcomes beyond the noise limit",
+        Wording(
+            "Outcome as frequent as at the other sites",
+            "The outcome is more, or less, frequent than at the other sites by more than noise.",
+            "Usually the site's case mix; check that positive and negative are not swapped.",
+        ),
+    ),
+)
+
+REGISTRY = Registry((*CLINICAL_TABLE_CHECKS, *CROSS_SITE_CHECKS))

@@ -1,0 +1,246 @@
+"""What quality control lets out of a hospital: one vector of patient counts on public cells.
+
+The layout follows from the study alone. Each histogram counts every patient at most once (a
+patient with several records is shared out over them), so its L2 sensitivity is 1; `PROOF.md`
+beside this file derives the sensitivity of the whole vector.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from cordon_common.errors import ProtocolError
+from cordon_common.protocol.dictionary import NumberFeature
+from cordon_common.qc.fates import KEPT_FATES, PatientFate
+from cordon_common.qc.rules import exclusion_stability
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+    from cordon_common.canonical import Json
+    from cordon_common.protocol.dictionary import Feature
+    from cordon_common.protocol.study import Study
+
+SHARE = 2**20
+"""Integer units of one patient: a record of a patient with m records counts SHARE // m units."""
+
+FATE, LABEL = "(patients)", "(outcome)"
+OUT_OF_RANGE, UNKNOWN = "out of range", "unknown"
+MISSING_POSITIVE, MISSING_NEGATIVE = "missing, positive", "missing, negative"
+LABEL_CELLS = ("positive", "negative", "missing")
+SUPPRESSED_BELOW = 10
+"""Cells that show fewer patients than this are not displayed (k = 10)."""
+
+_WEIGHT_STEPS = 64
+
+
+@dataclass(frozen=True)
+class HistogramSpec:
+    """One histogram of the summary: its public cells and its weight in the vector.
+
+    edges: for a number, the cells 0 … len(edges)-2 are [edges[i], edges[i+1]), the last one
+    closed. weight: a multiple of 1/64; the vector holds weight · counts, so a small weight buys
+    less noise for the other histograms.
+    """
+
+    name: str
+    kind: Literal["fate", "label", "number", "category"]
+    cells: tuple[str, ...]
+    weight: float
+    edges: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class QcLayout:
+    """The order and meaning of the released vector; equal for every site of a study."""
+
+    histograms: tuple[HistogramSpec, ...]
+
+    @property
+    def dimension(self) -> int:
+        """Number of released values."""
+        return sum(len(spec.cells) for spec in self.histograms)
+
+    def l2_sensitivity(self, study: Study) -> float:
+        """Return the L2 change of the vector when one patient joins or leaves.
+
+        Guarantee: √(Σ w² s²), rounded up. s = 1 for the outcome and for each feature, because they
+        look at a patient's own records only, before any exclusion. s = 1 + √2 (c - 1) for the
+        fates: the patient brings one count, and each of the c - 1 others whose fate changes moves
+        one count from one cell to another (√2). The stability c is part of the result: do not
+        multiply by it again.
+        """
+        squares = 0.0
+        for spec in self.histograms:
+            moved = exclusion_stability(study) - 1 if spec.kind == "fate" else 0
+            squares += (spec.weight * (1 + math.sqrt(2) * moved)) ** 2
+        return math.sqrt(squares) * (1 + 2.0**-50)
+
+
+def qc_layout(study: Study) -> QcLayout:
+    """Lay out the summary of a study: fates, outcome, then one histogram per feature.
+
+    The feature histograms together weigh as much as fates and outcome together: how many patients
+    are left, and why, must stay readable in a small hospital with many features.
+    """
+    features = study.cohort.features
+    weight = max(1, math.floor(_WEIGHT_STEPS * min(1.0, math.sqrt(2 / len(features)))))
+    fates = HistogramSpec(FATE, "fate", tuple(fate.value for fate in PatientFate), 1.0)
+    label = HistogramSpec(LABEL, "label", LABEL_CELLS, 1.0)
+    bins = study.qc.histogram_bins
+    return QcLayout(
+        (fates, label, *(_feature_spec(f, bins, weight / _WEIGHT_STEPS) for f in features))
+    )
+
+
+def _feature_spec(feature: Feature, bins: int, weight: float) -> HistogramSpec:
+    # Missing is split by outcome: a patient still falls into one cell, so this costs no privacy.
+    missing = (MISSING_POSITIVE, MISSING_NEGATIVE)
+    if not isinstance(feature, NumberFeature):
+        cells = (*feature.categories, UNKNOWN, *missing)
+        return HistogramSpec(feature.name, "category", cells, weight)
+    edges = bin_edges(feature, bins)
+    names = tuple(f"{low:g} to {high:g}" for low, high in pairwise(edges))
+    cells = (*names, OUT_OF_RANGE, *missing)
+    return HistogramSpec(feature.name, "number", cells, weight, edges)
+
+
+def bin_edges(feature: NumberFeature, bins: int) -> tuple[float, ...]:
+    """Return public cell edges: equal steps over `typical`, and a tail on each side up to `range`.
+
+    Without `typical`, or with fewer than four bins, equal steps over `range`.
+    """
+    low, high = feature.range
+    if feature.typical is None or bins < 4:
+        return tuple(float(edge) for edge in np.linspace(low, high, bins + 1))
+    inner_low, inner_high = feature.typical
+    left, right = inner_low > low, inner_high < high
+    inner = np.linspace(inner_low, inner_high, bins - left - right + 1)
+    return (*([low] if left else []), *(float(edge) for edge in inner), *([high] if right else []))
+
+
+def encode(
+    layout: QcLayout, counts: Mapping[str, npt.NDArray[np.int64]]
+) -> npt.NDArray[np.float64]:
+    """Write exact counts as the vector to be noised; never leaves the vault as it is.
+
+    counts: per histogram int64 [cells], in units of 1/SHARE patient. Result: float64 [dimension].
+    Guarantee: exact up to 2^27 patients (all values are multiples of 2^-26), so floating point
+    adds nothing to the sensitivity.
+
+    Raises:
+        ValueError: when counts do not fit the layout (a programming error).
+    """
+    parts = []
+    for spec in layout.histograms:
+        units = counts[spec.name]
+        if units.shape != (len(spec.cells),) or (units < 0).any():
+            raise ValueError(f"the counts of {spec.name} do not fit the layout")
+        parts.append(units.astype(np.float64) / SHARE * spec.weight)
+    return np.concatenate(parts)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A noisy number of patients and the standard deviation of its noise (not of sampling)."""
+
+    value: float
+    std: float
+
+
+@dataclass(frozen=True)
+class NoisyHistogram:
+    """Patient counts per cell as released: may be negative or fractional, on purpose.
+
+    counts: float64 [cells], unclipped (clipping would bias every sum and look exact).
+    std: standard deviation of the noise in each cell.
+    """
+
+    spec: HistogramSpec
+    counts: npt.NDArray[np.float64]
+    std: float
+
+    def estimate(self, *cells: str) -> Estimate:
+        """Return the noisy sum over the named cells (all cells when none is named)."""
+        chosen = [self.spec.cells.index(cell) for cell in (cells or self.spec.cells)]
+        return Estimate(float(self.counts[chosen].sum()), self.std * math.sqrt(len(chosen)))
+
+    def shown(self, suppressed_below: int = SUPPRESSED_BELOW) -> dict[str, int | None]:
+        """Return what a person may read: rounded counts, None below the limit.
+
+        Post-processing of a private release, so it changes no guarantee; it keeps readers from
+        taking noise for a handful of patients.
+        """
+        return {
+            cell: round(count) if count >= suppressed_below else None
+            for cell, count in zip(self.spec.cells, self.counts.tolist(), strict=True)
+        }
+
+
+@dataclass(frozen=True)
+class QcSummary:
+    """A site's released summary as the coordinator reads it."""
+
+    histograms: dict[str, NoisyHistogram]
+
+    @property
+    def kept(self) -> Estimate:
+        """Patients who passed quality control."""
+        return self.histograms[FATE].estimate(*(fate.value for fate in KEPT_FATES))
+
+    @property
+    def patients(self) -> Estimate:
+        """Patients in the file, kept or not."""
+        return self.histograms[FATE].estimate()
+
+    def as_json(self) -> Json:
+        """Return the JSON value for storage and reports; small cells suppressed."""
+        return {
+            "kind": "qc-summary.v1",
+            "suppressed_below": SUPPRESSED_BELOW,
+            "histograms": [
+                {
+                    "name": name,
+                    "kind": histogram.spec.kind,
+                    "edges": list(histogram.spec.edges),
+                    "noise_std": round(histogram.std, 2),
+                    "cells": histogram.shown(),
+                }
+                for name, histogram in self.histograms.items()
+            ],
+        }
+
+
+def decode(
+    layout: QcLayout,
+    noisy: npt.NDArray[np.int64],
+    *,
+    grid_per_unit: float,
+    noise_std_grid: float,
+) -> QcSummary:
+    """Read a released integer vector.
+
+    grid_per_unit: grid steps per unit of the vector; noise_std_grid: standard deviation of the noise
+    in grid steps. Both are public.
+
+    Raises:
+        ProtocolError: PR008 when the vector does not have the layout's dimension or type.
+    """
+    if noisy.shape != (layout.dimension,) or noisy.dtype != np.int64:
+        raise ProtocolError("PR008", why="the QC summary does not fit the study's layout")
+    histograms: dict[str, NoisyHistogram] = {}
+    start = 0
+    for spec in layout.histograms:
+        stop = start + len(spec.cells)
+        scale = grid_per_unit * spec.weight
+        counts = noisy[start:stop].astype(np.float64) / scale
+        histograms[spec.name] = NoisyHistogram(spec, counts, noise_std_grid / scale)
+        start = stop
+    return QcSummary(histograms)

@@ -1,0 +1,146 @@
+"""Severities, reasons and verdicts: per record, per feature and per cohort."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from cordon_common.errors import ProtocolError
+from cordon_common.strict import StrictModel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cordon_common.canonical import Json
+
+
+class Severity(StrEnum):
+    """Outcome of a check. `not_applicable` and `error` are never shown as a pass."""
+
+    NOT_APPLICABLE = "not_applicable"
+    PASS = "pass"  # noqa: S105 - not a password
+    WARN = "warn"
+    FAIL = "fail"
+    ERROR = "error"
+
+
+_RANK = {severity: rank for rank, severity in enumerate(Severity)}
+
+
+def worst(severities: Iterable[Severity]) -> Severity:
+    """Merge severities: error > fail > warn > pass, `not_applicable` is the identity.
+
+    Guarantee: associative, commutative and idempotent, so the order of parts never matters.
+    """
+    return max(severities, key=_RANK.__getitem__, default=Severity.NOT_APPLICABLE)
+
+
+class Scope(StrEnum):
+    """What a check judges."""
+
+    RECORD = "record"
+    FEATURE = "feature"
+    COHORT = "cohort"
+
+
+class CheckClass(StrEnum):
+    """What a failed check may lead to.
+
+    local_hard: the site does not train. local_soft and cross_site: shown, never a gate.
+    """
+
+    LOCAL_HARD = "local_hard"
+    LOCAL_SOFT = "local_soft"
+    CROSS_SITE = "cross_site"
+
+
+class ReasonCode(StrEnum):
+    """Why a check did not pass: a closed list, because free text would carry data."""
+
+    TOO_FEW_PATIENTS = "too_few_patients"
+    TOO_MANY_EXCLUDED = "too_many_excluded"
+    ONE_CLASS_ONLY = "one_class_only"
+    CLASS_IMBALANCE = "class_imbalance"
+    WRONG_UNIT = "wrong_unit"
+    LABEL_MISSING = "label_missing"
+    LABEL_UNKNOWN = "label_unknown"
+    PATIENT_ID_MISSING = "patient_id_missing"
+    IMPOSSIBLE_VALUES = "impossible_values"
+    NOT_A_NUMBER = "not_a_number"
+    UNKNOWN_CATEGORIES = "unknown_categories"
+    DUPLICATE_RECORDS = "duplicate_records"
+    DUPLICATE_PATIENTS = "duplicate_patients"
+    OVER_CAP = "over_cap"
+    CONFLICTING_LABELS = "conflicting_labels"
+    MISSING_VALUES = "missing_values"
+    MISSING_BY_LABEL = "missing_by_label"
+    UNDECLARED_MISSING_CODE = "undeclared_missing_code"
+    NEAR_CONSTANT = "near_constant"
+    DIGIT_PREFERENCE = "digit_preference"
+    IDENTIFIER_COLUMN = "identifier_column"
+    DRIFT = "drift"
+    PREVALENCE = "prevalence"
+    COUNT_CONTRADICTS_VERDICT = "count_contradicts_verdict"
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One judgement of one check; stays at the site.
+
+    subject: the feature's name, or None for the cohort. value, threshold: in the check's unit.
+    affected: number of records (or patients) that the finding is about. detail: a plain sentence
+    that adds what the check's own text cannot know (which factor, which code).
+    """
+
+    check: str
+    severity: Severity
+    subject: str | None = None
+    value: float | None = None
+    threshold: float | None = None
+    affected: int | None = None
+    reason: ReasonCode | None = None
+    detail: str = ""
+
+
+class CohortVerdict(StrictModel):
+    """The coarse verdict that a study declares as leaving without noise.
+
+    No counts, no feature names: one severity per check (worst over the features).
+    """
+
+    kind: str = Field(default="qc-verdict.v1", pattern=r"^qc-verdict\.v1$")
+    profile: str = Field(pattern=r"^[a-z0-9-]+\.v[0-9]+$")
+    severity: Severity
+    checks: dict[str, Severity]
+    reasons: tuple[ReasonCode, ...]
+    may_train: bool
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if self.severity is not worst(self.checks.values()):
+            raise ValueError("the severity is not the worst of the checks")
+        return self
+
+    def as_json(self) -> dict[str, Json]:
+        """Return the JSON value for `ReleaseReply.verdict`."""
+        value: dict[str, Json] = self.model_dump(mode="json")
+        return value
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> CohortVerdict:
+        """Read a verdict that arrived.
+
+        Raises:
+            ProtocolError: PR005 when a field is unknown, missing or contradicts another.
+        """
+        try:
+            return cls.model_validate(value)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise ProtocolError(
+                "PR005", "a site's QC verdict is not valid", why=f"{where}: {first['msg']}"
+            ) from None
