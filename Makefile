@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
+SELECT ?= -m "not slow"
 # Given to tools/install.py through the environment: where a CPU wheel of torch lies, and whether
 # its CUDA build is wanted.
 export TORCH_FIND_LINKS ALLOW_CUDA
@@ -22,8 +23,8 @@ install: ## .venv with the pinned packages and Cordon itself; nothing to do when
 demo: install ## four hospitals and a coordinator on this machine, from quality control to audit
 	@$(BIN)/cordon demo
 
-test: install ## the whole suite but the tests marked slow
-	$(PYTEST) -m "not slow"
+test: install ## the whole suite but the tests marked slow; SELECT= for those too
+	$(PYTEST) $(SELECT)
 
 test-slow: install ## the tests marked slow: random kills, statistics, real installations
 	$(PYTEST) -m slow

@@ -11,6 +11,8 @@ from hypothesis import settings
 
 IN_CI = os.environ.get("CI") == "true"
 
+_LATE = ("slow", "federation")
+
 settings.register_profile("dev", max_examples=25, deadline=None)
 settings.register_profile("ci", max_examples=200, deadline=None, derandomize=True)
 settings.load_profile("ci" if IN_CI else "dev")
@@ -21,6 +23,11 @@ def _fail_skipped(report):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome = "failed"
         report.longrepr = f"skipped where everything must run: {reason}"
+
+
+def pytest_collection_modifyitems(items):
+    """Quick tests first: a run that must fail does so early."""
+    items.sort(key=lambda item: sum(item.get_closest_marker(m) is not None for m in _LATE))
 
 
 @pytest.hookimpl(wrapper=True)
