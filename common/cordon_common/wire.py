@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from cordon_common.canonical import Json, canonical_bytes, digest, parse_json
+from cordon_common.canonical import Json, canonical_bytes, digest, digest_of, parse_json
 from cordon_common.errors import ProtocolError
 from cordon_common.signing import Envelope
 from cordon_common.strict import StrictModel
@@ -172,6 +172,15 @@ def array_bytes(arrays: Arrays) -> bytes:
 def arrays_digest(arrays: Arrays) -> str:
     """Return the digest of the arrays' safetensors bytes."""
     return digest(array_bytes(arrays))
+
+
+def request_digest(request: Request, arrays_digest_: str) -> str:
+    """Return the digest that a receipt states for a request.
+
+    It is made of the message and the digest of its arrays, so that whoever knows the slot and the
+    weights' digest can compute it without the weights.
+    """
+    return digest_of({"message": request.model_dump(mode="json"), "arrays": arrays_digest_})
 
 
 def _read_arrays(data: bytes) -> Arrays:

@@ -1,0 +1,119 @@
+"""What the entries of a site's ledger add up to: approvals, slots, charges, refusals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from cordon_common.errors import IntegrityError
+from cordon_common.ledger.entries import (
+    DataRegistered,
+    PolicySet,
+    ReleaseReserved,
+    ReleaseSettled,
+    RequestRefused,
+    StudyApproved,
+    StudyClosed,
+)
+
+if TYPE_CHECKING:
+    from cordon_common.canonical import Json
+    from cordon_common.ledger.entries import Body, Entry
+    from cordon_common.ledger.log import Position
+    from cordon_common.privacy.events import Event
+    from cordon_common.signing import Envelope
+    from cordon_common.wire import Slot
+
+
+@dataclass(frozen=True)
+class Charge:
+    """One release that the budget paid for, settled or not; `seq` is its reservation."""
+
+    study: str
+    slot_key: str
+    event: Event
+    seq: int
+
+
+@dataclass(frozen=True)
+class Approval:
+    """A study that the hospital approved: the signed study, and the plan it was shown."""
+
+    study: str
+    envelope: Envelope
+    plan: Json
+    seq: int
+    time: str
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """The right to compute one release: its budget is already spent."""
+
+    seq: int
+    slot: Slot
+    request_digest: str
+    event: Event
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """Where and with which digest a release was settled."""
+
+    position: Position
+    release_digest: str
+
+
+@dataclass(frozen=True)
+class SlotRecord:
+    """What happened in a slot so far."""
+
+    ticket: Ticket
+    settlement: Settlement | None = None
+
+
+@dataclass
+class SiteState:
+    """The ledger's entries, folded: rebuilt from them at every start, never stored."""
+
+    approvals: dict[str, Approval] = field(default_factory=dict)
+    closed: set[str] = field(default_factory=set)
+    slots: dict[str, SlotRecord] = field(default_factory=dict)
+    charges: list[Charge] = field(default_factory=list)
+    refusals: dict[tuple[str | None, str], int] = field(default_factory=dict)
+    current: dict[str, Body] = field(default_factory=dict)
+
+    def observe(self, entry: Entry, position: Position) -> None:
+        """Take in the next entry.
+
+        Raises:
+            IntegrityError: IN109 when it cannot follow from the entries before it.
+        """
+        body = entry.body
+        if isinstance(body, ReleaseReserved):
+            self._reserved(body, entry)
+        elif isinstance(body, ReleaseSettled):
+            self._settled(body, position)
+        elif isinstance(body, StudyApproved):
+            self.approvals[body.study] = Approval(
+                body.study, body.envelope, body.plan, entry.seq, entry.time
+            )
+        elif isinstance(body, StudyClosed):
+            self.closed.add(body.study)
+        elif isinstance(body, RequestRefused):
+            self.refusals[body.study, body.code] = body.count
+        elif isinstance(body, PolicySet | DataRegistered):
+            self.current[body.KIND] = body
+
+    def _reserved(self, body: ReleaseReserved, entry: Entry) -> None:
+        slot = body.slot
+        if slot.key in self.slots or slot.study not in self.approvals:
+            raise IntegrityError("IN109", f"entry {entry.seq} reserves what cannot be reserved")
+        self.slots[slot.key] = SlotRecord(Ticket(entry.seq, slot, body.request, body.event))
+        self.charges.append(Charge(slot.study, slot.key, body.event, entry.seq))
+
+    def _settled(self, body: ReleaseSettled, position: Position) -> None:
+        record = self.slots.get(body.slot.key)
+        if record is None or record.settlement or record.ticket.seq != body.reserved:
+            raise IntegrityError("IN109", f"entry {position.seq} settles what was not reserved")
+        self.slots[body.slot.key] = replace(record, settlement=Settlement(position, body.release))

@@ -1,0 +1,364 @@
+"""An append-only, tamper-evident log in one SQLite file.
+
+Each row holds an entry, the tree's root after it, and the signature of that head, written in one
+transaction that is on the disk before the append returns. On opening, the whole tree is computed
+again; a log that does not fit is not used. Several threads and processes may write: one at a time,
+each after reading what the others wrote.
+
+The journal is SQLite's rollback journal, not its write-ahead log: between transactions the log is
+one complete file, so that a copied file can never silently miss the last entries.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sqlite3
+import tempfile
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cordon_common.clock import timestamp
+from cordon_common.errors import CordonError, IntegrityError, SystemFault
+from cordon_common.ledger.checkpoint import Checkpoint, note_from
+from cordon_common.ledger.entries import Entry, parse_entry
+from cordon_common.ledger.merkle import Frontier, leaf_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from cordon_common.clock import Clock
+    from cordon_common.ledger.entries import Body, Kinds
+    from cordon_common.signing import SigningKey
+
+_APPLICATION_ID = 0x436F7264  # "Cord"
+_SCHEMA_VERSION = 1
+_BUSY_TIMEOUT_S = 30.0
+_SCHEMA = (
+    "CREATE TABLE entry (seq INTEGER PRIMARY KEY, entry BLOB NOT NULL, root BLOB NOT NULL,"
+    " signature BLOB NOT NULL) STRICT",
+    "CREATE TRIGGER entry_no_update BEFORE UPDATE ON entry"
+    " BEGIN SELECT raise(ABORT, 'the log is append-only'); END",
+    "CREATE TRIGGER entry_no_delete BEFORE DELETE ON entry"
+    " BEGIN SELECT raise(ABORT, 'the log is append-only'); END",
+    # INSERT OR REPLACE would delete without firing the delete trigger
+    "CREATE TRIGGER entry_in_order BEFORE INSERT ON entry"
+    " WHEN NEW.seq IS NOT (SELECT coalesce(max(seq) + 1, 0) FROM entry)"
+    " BEGIN SELECT raise(ABORT, 'the log is append-only'); END",
+    f"PRAGMA application_id = {_APPLICATION_ID}",
+    f"PRAGMA user_version = {_SCHEMA_VERSION}",
+)
+
+
+@dataclass(frozen=True)
+class LogSpec:
+    """What distinguishes one log from another.
+
+    `origin` names it in checkpoints, `genesis` is its first entry, `kinds` what it may hold,
+    `tables` further SQL that makes its side tables.
+    """
+
+    origin: str
+    genesis: Body
+    kinds: Kinds
+    tables: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where an entry stands: its seq, and size and 32-byte root of the tree right after it."""
+
+    seq: int
+    tree_size: int
+    root: bytes
+
+
+class Transaction:
+    """Appends that become visible, and durable, together."""
+
+    def __init__(self, log: Log, connection: sqlite3.Connection, frontier: Frontier) -> None:
+        self._log = log
+        self.frontier = frontier
+        self.connection = connection
+        self.pending: list[tuple[Entry, Position]] = []
+
+    def append(self, body: Body) -> Position:
+        """Add an entry; it counts when the transaction ends without an error."""
+        entry = Entry(self.frontier.size, self._log.now(), body)
+        data = entry.to_bytes()
+        self.frontier.append(leaf_hash(data))
+        position = Position(entry.seq, self.frontier.size, self.frontier.root())
+        self.connection.execute(
+            "INSERT INTO entry VALUES (?, ?, ?, ?)",
+            (entry.seq, data, position.root, self._log.sign_head(position)),
+        )
+        self.pending.append((entry, position))
+        return position
+
+
+class Log:
+    """An open log; see the module for what it guarantees."""
+
+    def __init__(
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        spec: LogSpec,
+        key: SigningKey,
+        clock: Clock,
+        observe: Callable[[Entry, Position], None],
+    ) -> None:
+        self._path = path
+        self._connection = connection
+        self._spec = spec
+        self._key = key
+        self._clock = clock
+        self._observe = observe
+        self._lock = threading.RLock()
+        self._frontier = Frontier()
+        self._file = _file_id(path)
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        spec: LogSpec,
+        key: SigningKey,
+        clock: Clock,
+        observe: Callable[[Entry, Position], None],
+        *,
+        create: bool = False,
+    ) -> Log:
+        """Open a log and compute its tree again; `observe` is shown every entry in order.
+
+        Raises:
+            IntegrityError: IN101 names the first entry that does not fit the tree, IN102 when the
+                head is not signed by this key, IN103 for an unknown or malformed entry, IN104 when
+                the log is another one's, IN106 when there is none and `create` is off.
+            SystemFault: SY001 when the disk is full, SY101 when the file cannot be used.
+        """
+        with _faults(path):
+            connection = _connect(path, create=create)
+            log = cls(path, connection, spec, key, clock, observe)
+            try:
+                log._prepare(create=create)
+                log._check_whole()
+            except BaseException:
+                connection.close()
+                raise
+        return log
+
+    def close(self) -> None:
+        """Close the file; the log cannot be used afterwards."""
+        with self._lock:
+            self._connection.close()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Hold the log for writing: what was written by others is read first.
+
+        An error inside leaves the log as it was.
+
+        Raises:
+            SystemFault: SY001 when the disk is full, SY101 when the file cannot be used.
+            IntegrityError: when the log changed under us (IN107 rolled back or forked, IN101).
+        """
+        with self._lock, _faults(self._path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                self._catch_up()
+                transaction = Transaction(self, self._connection, self._frontier.copy())
+                yield transaction
+                self._connection.execute("COMMIT")
+            except BaseException:
+                self._roll_back()
+                raise
+            self._frontier = transaction.frontier
+            for entry, position in transaction.pending:
+                self._observe(entry, position)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Hold the log for reading, with everything observed that any process has written."""
+        with self._lock, _faults(self._path):
+            if not self._connection.in_transaction:
+                self._catch_up()
+            yield self._connection
+
+    def append(self, body: Body) -> Position:
+        """Append one entry in its own transaction; see `transaction` for the errors."""
+        with self.transaction() as transaction:
+            return transaction.append(body)
+
+    @property
+    def size(self) -> int:
+        """The number of entries."""
+        with self.reading():
+            return self._frontier.size
+
+    def entries(self) -> list[bytes]:
+        """Return the canonical bytes of all entries, in order."""
+        with self.reading() as connection:
+            return [row[0] for row in connection.execute("SELECT entry FROM entry ORDER BY seq")]
+
+    def checkpoint(self) -> str:
+        """Return the current head as a signed note (C2SP tlog-checkpoint)."""
+        with self.reading() as connection:
+            size, root, signature = _head(connection)
+            text = self._text(size, root)
+            return note_from(text, self._spec.origin, self._key.public, signature)
+
+    def now(self) -> str:
+        """Return the clock's time as it is written into entries."""
+        return timestamp(self._clock())
+
+    def sign_head(self, position: Position) -> bytes:
+        """Sign the checkpoint text of a head."""
+        return self._key.sign(self._text(position.tree_size, position.root).encode())
+
+    def _text(self, size: int, root: bytes) -> str:
+        return Checkpoint(self._spec.origin, size, root).text
+
+    def _prepare(self, *, create: bool) -> None:
+        """Make the tables and the first entry in one transaction, or see that they are there."""
+        self._connection.execute("BEGIN IMMEDIATE" if create else "BEGIN")
+        try:
+            self._make_or_check(create=create)
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def _make_or_check(self, *, create: bool) -> None:
+        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        tables = self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+        if version == _SCHEMA_VERSION:
+            return
+        if version or tables:
+            raise IntegrityError("IN104", "the file is not a log of this version")
+        if not create:
+            raise IntegrityError("IN106")
+        for statement in (*_SCHEMA, *self._spec.tables):
+            self._connection.execute(statement)
+        Transaction(self, self._connection, Frontier()).append(self._spec.genesis)
+
+    def _check_whole(self) -> None:
+        first = self._connection.execute("SELECT entry FROM entry WHERE seq = 0").fetchone()
+        if first is None:
+            raise IntegrityError("IN101", "the log has no first entry")
+        if _parse(0, first[0], self._spec.kinds).body != self._spec.genesis:
+            raise IntegrityError("IN104")
+        self._catch_up()
+        size, root, signature = _head(self._connection)
+        try:
+            self._key.public.verify(self._text(size, root).encode(), signature)
+        except IntegrityError:
+            raise IntegrityError(
+                "IN102", f"the head after entry {size - 1} is not signed"
+            ) from None
+
+    def _catch_up(self) -> None:
+        """Check and observe the entries that were written since the last look."""
+        if _file_id(self._path) != self._file:
+            raise IntegrityError("IN107", "the log's file was replaced by another one")
+        size = self._frontier.size
+        rows = self._connection.execute(
+            "SELECT seq, entry, root FROM entry WHERE seq >= ? ORDER BY seq", (max(size - 1, 0),)
+        )
+        if size:
+            last = rows.fetchone()
+            if last is None or last[2] != self._frontier.root():
+                raise IntegrityError("IN107", f"entry {size - 1} is gone or is another one now")
+        for seq, data, root in rows:
+            frontier = self._frontier.copy()
+            frontier.append(leaf_hash(data))
+            expected = frontier.size - 1
+            if seq != expected or frontier.root() != root:
+                raise IntegrityError("IN101", f"entry {expected} does not fit the tree")
+            self._observe(_parse(seq, data, self._spec.kinds), Position(seq, frontier.size, root))
+            self._frontier = frontier
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            with contextlib.suppress(sqlite3.Error):  # the first error is the one to tell
+                self._connection.execute("ROLLBACK")
+
+
+def _connect(path: Path, *, create: bool) -> sqlite3.Connection:
+    if create:
+        _make_file(path)
+    elif not path.exists():
+        raise IntegrityError("IN106")
+    connection = sqlite3.connect(
+        path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+    )
+    for pragma in ("journal_mode = TRUNCATE", "synchronous = FULL", "fullfsync = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+    connection.execute("PRAGMA trusted_schema = OFF")
+    return connection
+
+
+def _make_file(path: Path) -> None:
+    """Make the empty file with its mode, before SQLite would make it with another."""
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return
+    except OSError as error:
+        code = "SY001" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "SY101"
+        raise SystemFault(code, why=error.strerror or "") from None
+
+
+def _file_id(path: Path) -> tuple[int, int]:
+    """Return device and inode: an open file that was replaced on disk is not the log any more."""
+    try:
+        status = path.stat()
+    except OSError:
+        return (-1, -1)
+    return status.st_dev, status.st_ino
+
+
+def _head(connection: sqlite3.Connection) -> tuple[int, bytes, bytes]:
+    row = connection.execute(
+        "SELECT seq + 1, root, signature FROM entry ORDER BY seq DESC LIMIT 1"
+    ).fetchone()
+    return int(row[0]), bytes(row[1]), bytes(row[2])
+
+
+def _parse(seq: int, data: bytes, kinds: Kinds) -> Entry:
+    try:
+        entry = parse_entry(data, kinds)
+    except CordonError as error:
+        raise IntegrityError("IN103", f"entry {seq} is not valid", why=error.why) from None
+    if entry.seq != seq:
+        raise IntegrityError("IN101", f"entry {seq} says that it is entry {entry.seq}")
+    return entry
+
+
+@contextlib.contextmanager
+def _faults(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into coded ones."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        name = getattr(error, "sqlite_errorname", "") or type(error).__name__
+        if name == "SQLITE_FULL" or (name.startswith("SQLITE_IOERR") and _is_full(path.parent)):
+            raise SystemFault("SY001") from None
+        if name in {"SQLITE_NOTADB", "SQLITE_CORRUPT"}:
+            raise IntegrityError("IN101", "the log's file is damaged", why=name) from None
+        raise SystemFault("SY101", why=name) from None
+
+
+def _is_full(folder: Path) -> bool:
+    """Tell whether a small file can no longer be written (SQLite hides quotas behind IOERR)."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"\0" * 16_384)
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as error:
+        return error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return False

@@ -1,0 +1,309 @@
+"""The hospital's privacy ledger: lifelong, one per dataset, the only authority on its budget.
+
+Every data-dependent release is reserved before it is computed and settled before it is handed out.
+A reservation stays spent whatever happens next; a settled slot gives its stored answer for ever.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cordon_common.canonical import digest
+from cordon_common.errors import IntegrityError, PolicyRefused
+from cordon_common.ledger.charges import Approval, Charge, SiteState, SlotRecord, Ticket
+from cordon_common.ledger.entries import (
+    SITE_KINDS,
+    DataRegistered,
+    LedgerCreated,
+    PolicySet,
+    QcVerdict,
+    ReleaseReserved,
+    ReleaseSettled,
+    RequestRefused,
+    SiteOpened,
+    StudyApproved,
+    StudyClosed,
+)
+from cordon_common.ledger.log import Log, LogSpec
+from cordon_common.ledger.receipt import make_receipt
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+    from typing import Literal
+
+    from cordon_common.canonical import Json
+    from cordon_common.clock import Clock
+    from cordon_common.ledger.log import Position
+    from cordon_common.privacy.events import Event
+    from cordon_common.signing import Envelope, PublicKey, SigningKey
+    from cordon_common.wire import Slot
+
+_REPLY_TABLE = (
+    "CREATE TABLE reply (reserved INTEGER PRIMARY KEY, digest TEXT NOT NULL, reply BLOB NOT NULL)"
+    " STRICT",
+    "CREATE TRIGGER reply_no_update BEFORE UPDATE ON reply"
+    " BEGIN SELECT raise(ABORT, 'replies are kept as they left'); END",
+    "CREATE TRIGGER reply_no_delete BEFORE DELETE ON reply"
+    " BEGIN SELECT raise(ABORT, 'replies are kept as they left'); END",
+    "CREATE TRIGGER reply_once BEFORE INSERT ON reply"
+    " WHEN EXISTS (SELECT 1 FROM reply WHERE reserved = NEW.reserved)"
+    " BEGIN SELECT raise(ABORT, 'replies are kept as they left'); END",
+)
+
+
+@dataclass(frozen=True)
+class StoredReply:
+    """The answer that a slot already got; it is given again, unchanged."""
+
+    reply: bytes
+    release_digest: str
+
+
+def site_origin(site: str, dataset: str) -> str:
+    """Return the name of a site's ledger in checkpoints."""
+    return f"cordon/site/{site}/{dataset}"
+
+
+class SiteLedger:
+    """The open ledger of one site and dataset; safe for threads and for several processes."""
+
+    def __init__(self, log: Log, state: SiteState, key: SigningKey, site: str) -> None:
+        self._log = log
+        self._state = state
+        self._key = key
+        self._refused: dict[tuple[str | None, str], int] = {}
+        self.site = site
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        key: SigningKey,
+        site: str,
+        dataset: str,
+        clock: Clock,
+        create: bool = False,
+    ) -> SiteLedger:
+        """Open the ledger and compute it again from its first entry.
+
+        A missing ledger is refused unless `create` is on: a new, empty one for the same data would
+        forget what was spent, so only the site's first set-up may make it.
+
+        Raises:
+            IntegrityError: IN101 to IN109, see `log.Log.open`; nothing is served from such a ledger.
+            SystemFault: SY001 when the disk is full, SY101 when the file cannot be used.
+        """
+        genesis = LedgerCreated(role="site", name=site, dataset=dataset, key=str(key.public))
+        spec = LogSpec(site_origin(site, dataset), genesis, SITE_KINDS, _REPLY_TABLE)
+        state = SiteState()
+        log = Log.open(path, spec, key, clock, state.observe, create=create)
+        return cls(log, state, key, site)
+
+    @property
+    def log(self) -> Log:
+        """The log below, for export."""
+        return self._log
+
+    @property
+    def size(self) -> int:
+        """The number of entries."""
+        return self._log.size
+
+    @property
+    def public_key(self) -> PublicKey:
+        """The key that signs heads and receipts."""
+        return self._key.public
+
+    def close(self) -> None:
+        """Close the file."""
+        self._log.close()
+
+    def record(self, body: SiteOpened | PolicySet | DataRegistered | QcVerdict) -> None:
+        """Note a fact; a policy or dataset that is already the current one is not noted again."""
+        with self._log.transaction() as transaction:
+            if self._state.current.get(body.KIND) != body:
+                transaction.append(body)
+
+    def approve(
+        self,
+        envelope: Envelope,
+        plan: Json,
+        *,
+        admit: Callable[[], None] = lambda: None,
+        approved_by: str = "",
+    ) -> Approval:
+        """Record that the hospital approved a signed study; approving twice changes nothing.
+
+        plan: what the hospital was shown about releases and cost. approved_by: an account id.
+        The caller has checked signature, trust and policy. `admit` raises to refuse; it runs while
+        the ledger is held, so that two approvals cannot both take the last of the budget.
+        """
+        study = envelope.digest
+        with self._log.transaction() as transaction:
+            if study not in self._state.approvals:
+                admit()
+                body = StudyApproved(
+                    study=study, envelope=envelope, plan=plan, approved_by=approved_by
+                )
+                transaction.append(body)
+        return self._state.approvals[study]
+
+    def approved(self, study: str) -> Envelope | None:
+        """Return the signed study with this digest if the hospital approved it."""
+        with self._log.reading():
+            approval = self._state.approvals.get(study)
+        return approval.envelope if approval else None
+
+    def approvals(self) -> list[Approval]:
+        """List all approved studies, oldest first."""
+        with self._log.reading():
+            return list(self._state.approvals.values())
+
+    def is_closed(self, study: str) -> bool:
+        """Tell whether a study was closed here."""
+        with self._log.reading():
+            return study in self._state.closed
+
+    def close_study(
+        self, study: str, reason: Literal["finished", "withdrawn", "permit-ended"]
+    ) -> None:
+        """Make no new release in a study from here on; stored answers are still given.
+
+        Raises:
+            PolicyRefused: PO111 when the study was never approved here.
+        """
+        with self._log.transaction() as transaction:
+            self._require_approved(study)
+            if study not in self._state.closed:
+                transaction.append(StudyClosed(study=study, reason=reason))
+
+    def reserve(
+        self,
+        slot: Slot,
+        request_digest: str,
+        event: Event,
+        admit: Callable[[Sequence[Charge]], None],
+    ) -> Ticket | StoredReply:
+        """Spend the budget of one release, before it is computed.
+
+        A settled slot gives its stored reply; a slot reserved but never settled gives the same
+        ticket again without a second charge, because its first draw never left. `admit` sees all
+        charges of the ledger and raises to refuse; it runs while the ledger is held, so that of two
+        requests racing for the last of the budget exactly one wins.
+
+        Raises:
+            PolicyRefused: PO110 when the slot was used for another request, PO111 when the study is
+                not approved, PO112 when it is closed; and what `admit` raises.
+            IntegrityError, SystemFault: see `log.Log.transaction`.
+        """
+        with self._log.transaction() as transaction:
+            record = self._state.slots.get(slot.key)
+            if record is not None:
+                return self._again(transaction.connection, record, request_digest, event)
+            self._require_approved(slot.study)
+            if slot.study in self._state.closed:
+                raise PolicyRefused("PO112")
+            admit(tuple(self._state.charges))
+            body = ReleaseReserved(slot=slot, request=request_digest, event=event)
+            position = transaction.append(body)
+        return Ticket(position.seq, slot, request_digest, event)
+
+    def settle(
+        self, ticket: Ticket, release_digest: str, make_reply: Callable[[Position], bytes]
+    ) -> bytes:
+        """Record a computed release and its reply in one step; only then may the reply leave.
+
+        If another process settled the slot meanwhile, its reply is returned and this draw is
+        dropped.
+
+        Raises:
+            IntegrityError: IN109 when the ticket is not of this ledger.
+            SystemFault: SY001 when the disk is full; the reservation stays spent.
+        """
+        with self._log.transaction() as transaction:
+            record = self._state.slots.get(ticket.slot.key)
+            if record is None or record.ticket != ticket:
+                raise IntegrityError("IN109", "the ticket was not issued by this ledger")
+            if record.settlement is not None:
+                return _stored(transaction.connection, record).reply
+            body = ReleaseSettled(reserved=ticket.seq, slot=ticket.slot, release=release_digest)
+            reply = make_reply(transaction.append(body))
+            transaction.connection.execute(
+                "INSERT INTO reply VALUES (?, ?, ?)", (ticket.seq, digest(reply), reply)
+            )
+        return reply
+
+    def stored_reply(self, slot: Slot, request_digest: str) -> bytes | None:
+        """Return the answer a slot already got to this very request, without writing anything."""
+        with self._log.reading() as connection:
+            record = self._state.slots.get(slot.key)
+            if record is None or not record.settlement:
+                return None
+            if record.ticket.request_digest != request_digest:
+                return None
+            return _stored(connection, record).reply
+
+    def refuse(self, study: str, code: str, request_digest: str) -> None:
+        """Count a refused request; the 1st, 2nd, 4th, 8th, … of a study and code is logged.
+
+        All studies that were never approved here count together, so that the ledger's growth is
+        bounded whatever a peer asks.
+        """
+        with self._log.reading():
+            known = study if study in self._state.approvals else None
+            logged = self._state.refusals.get((known, code), 0)
+            count = max(self._refused.get((known, code), 0), logged) + 1
+            self._refused[known, code] = count
+        if logged == 0 or count >= 2 * logged:
+            body = RequestRefused(study=known, code=code, request=request_digest, count=count)
+            self._log.append(body)
+
+    def charges(self, study: str | None = None) -> list[Charge]:
+        """List what the budget paid for, oldest first; all studies, or one."""
+        with self._log.reading():
+            return [c for c in self._state.charges if study is None or c.study == study]
+
+    def receipts(self, study: str) -> list[Envelope]:
+        """Return the signed receipts of all settled releases of a study, oldest first."""
+        with self._log.reading():
+            records = [r for r in self._state.slots.values() if r.ticket.slot.study == study]
+        settled = [(r.ticket, r.settlement) for r in records if r.settlement]
+        settled.sort(key=lambda pair: pair[1].position.seq)
+        return [
+            make_receipt(
+                self._key,
+                site=self.site,
+                ticket=ticket,
+                release_digest=settlement.release_digest,
+                position=settlement.position,
+            )
+            for ticket, settlement in settled
+        ]
+
+    def checkpoint(self) -> str:
+        """Return the ledger's head as a signed note."""
+        return self._log.checkpoint()
+
+    def _require_approved(self, study: str) -> None:
+        if study not in self._state.approvals:
+            raise PolicyRefused("PO111")
+
+    def _again(
+        self, connection: sqlite3.Connection, record: SlotRecord, request: str, event: Event
+    ) -> Ticket | StoredReply:
+        if record.ticket.request_digest != request or record.ticket.event != event:
+            raise PolicyRefused("PO110")
+        return _stored(connection, record) if record.settlement else record.ticket
+
+
+def _stored(connection: sqlite3.Connection, record: SlotRecord) -> StoredReply:
+    row = connection.execute(
+        "SELECT digest, reply FROM reply WHERE reserved = ?", (record.ticket.seq,)
+    ).fetchone()
+    if row is None or record.settlement is None or digest(row[1]) != row[0]:
+        raise IntegrityError("IN110")
+    return StoredReply(bytes(row[1]), record.settlement.release_digest)
