@@ -23,6 +23,10 @@ CODES: dict[str, CodeInfo] = {
     "US001": CodeInfo("the command's arguments do not fit together", "run the command with --help"),
     "US002": CodeInfo("a file or folder that the command needs is not there", "check the path"),
     "US003": CodeInfo("the folder already holds something else", "choose an empty folder"),
+    "US004": CodeInfo(
+        "the site has not joined a coordinator", "run: cordon site join DIR KIT.json"
+    ),
+    "US005": CodeInfo("no open study of that name is approved here", "run: cordon site budget DIR"),
     "US020": CodeInfo(
         "no coordinator lives in this folder", "run: cordon coordinator init DIR --name NAME"
     ),
@@ -128,6 +132,18 @@ CODES: dict[str, CodeInfo] = {
     ),
     "PR031": CodeInfo(
         "no noise keeps the privacy promise of the study", "change privacy.epsilon or privacy.delta"
+    ),
+    "PR040": CodeInfo(
+        "the model has a layer that the one-backward engine does not know",
+        "use layers of the engine's list, or the reference engine",
+    ),
+    "PR041": CodeInfo(
+        "the model shares or re-uses a layer, which breaks per-patient clipping",
+        "give every use its own layer",
+    ),
+    "PR042": CodeInfo(
+        "the model mixes records or is not differentiable per patient",
+        "remove batch statistics and randomness inside the forward pass",
     ),
     # -- integrity ---------------------------------------------------------------------------
     "IN001": CodeInfo(
@@ -267,6 +283,17 @@ CODES: dict[str, CodeInfo] = {
     ),
     "SY101": CodeInfo(
         "the log's file cannot be used", "check the disk, the file's owner and its permissions"
+    ),
+    "SY041": CodeInfo(
+        "a release does not fit the integer grid", "lower training.grid_bits in the study"
+    ),
+    "SY042": CodeInfo(
+        "there are more patients than the floating-point proof covers",
+        "split the cohort into two sites",
+    ),
+    "SY043": CodeInfo(
+        "site releases do not fit together: shape, type or overflow",
+        "check that all sites run the same study",
     ),
     "SY999": CodeInfo("an unexpected failure inside the program", "see the local log"),
     "CK101": CodeInfo(

@@ -1,0 +1,24 @@
+"""What a gateway needs to know: where the coordinator is, which key it has, where its vault is."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from cordon_common.strict import StrictModel
+
+
+class GatewaySettings(StrictModel):
+    """Settings of one gateway.
+
+    `coordinator` is `host:port`; `node_key` is a P-384 key in OpenSSH PEM format, mode 0600;
+    `home` is the gateway's own writable folder; `vault_timeout_s` bounds one vault call.
+    """
+
+    site: str
+    coordinator: Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.\-]+):[0-9]{1,5}$")]
+    ca_certificate: Path
+    node_key: Path
+    vault_socket: Path
+    home: Path
+    vault_timeout_s: Annotated[float, Field(gt=0)] = 900.0

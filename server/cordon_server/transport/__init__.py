@@ -1,0 +1,1 @@
+"""The coordinator's Flower side: SuperLink, control calls, pinned ServerApp, exchange of messages."""

@@ -1,0 +1,209 @@
+"""One exchange with the sites: a message each, replies as they come, failures as codes."""
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from flwr.app import ConfigRecord, Message, RecordDict
+from flwr.serverapp import Grid
+
+RECORD: Final = "cordon"
+MESSAGE_TYPES: Final = {
+    "describe": "query.describe",
+    "qc": "query.qc",
+    "receipts": "query.receipts",
+    "train": "train",
+    "evaluate": "evaluate",
+}
+POLL_MIN_S = 0.05
+POLL_MAX_S = 0.2
+REJOIN_S = 15.0
+_NODES_EVERY_S = 1.0
+_CODE = re.compile(r"[A-Z]{2}[0-9]{3}")
+
+TIMED_OUT, OFFLINE, GATEWAY_FAILED, NOT_SENT = "TR002", "TR003", "TR004", "TR005"
+MALFORMED, LOST, NOT_AWAITED = "TR006", "TR009", "TR014"
+# Flower's error codes (flwr.common.constant.ErrorCode); any other is the gateway's failure.
+_NODE_UNAVAILABLE = 5
+_ONLINE = "online"
+_LOST_ON_THE_WAY = frozenset({3, 4})
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A site's reply and how long it took."""
+
+    data: bytes
+    elapsed_s: float
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why there is no reply from a site: the vault's own code or one of the transport's."""
+
+    code: str
+    elapsed_s: float
+
+
+Reply = Answer | Failure
+
+
+def exchange(
+    grid: Grid,
+    requests: Mapping[int, bytes],
+    *,
+    rpc: str,
+    timeout_s: float,
+    minimum: int = 0,
+    on_reply: Callable[[int, Reply], None] | None = None,
+) -> dict[int, Reply]:
+    """Send each node its request and collect one reply per node, in the order of arrival.
+
+    A site that goes offline is asked again when it is back within 15 s; asking again is safe
+    because vaults answer repeats from their ledger. So that a site that is down does not cost
+    these seconds in every round, ask only `online_nodes`. Ends early, with TR014 for the sites
+    still awaited, once fewer than `minimum` answers can come. Every node of `requests` is in the
+    result.
+    """
+    return _Exchange(grid, requests, rpc, on_reply).run(timeout_s, minimum)
+
+
+class _Exchange:
+    def __init__(
+        self,
+        grid: Grid,
+        requests: Mapping[int, bytes],
+        rpc: str,
+        on_reply: Callable[[int, Reply], None] | None,
+    ) -> None:
+        self._grid = grid
+        self._requests = requests
+        self._rpc = rpc
+        self._on_reply = on_reply
+        self._replies: dict[int, Reply] = {}
+        self._sent: dict[str, int] = {}  # message id -> node id, all that may still be answered
+        self._activated: dict[int, str] = {}
+        self._offline_since: dict[int, float] = {}
+        self._started = time.monotonic()
+
+    def run(self, timeout_s: float, minimum: int) -> dict[int, Reply]:
+        self._activated = self._activations()
+        self._send(list(self._requests), ttl_s=timeout_s + REJOIN_S)
+        pause_s, next_look = POLL_MIN_S, self._elapsed() + _NODES_EVERY_S
+        while self._awaited():
+            if self._elapsed() > timeout_s:
+                self._give_up(TIMED_OUT)
+            elif self._possible() < minimum:
+                self._give_up(NOT_AWAITED)
+            elif self._pull():
+                pause_s = POLL_MIN_S
+            else:
+                time.sleep(pause_s)
+                pause_s = min(pause_s * 1.3, POLL_MAX_S)
+            if self._elapsed() > next_look:
+                self._ask_rejoined(ttl_s=timeout_s)
+                next_look = self._elapsed() + _NODES_EVERY_S
+        return self._replies
+
+    def _activations(self) -> dict[int, str]:
+        return {
+            node.node_id: node.last_activated_at
+            for node in self._grid.get_nodes()
+            if node.node_id in self._requests and node.status == _ONLINE
+        }
+
+    def _send(self, nodes: list[int], ttl_s: float) -> None:
+        messages = [
+            Message(
+                RecordDict(
+                    {RECORD: ConfigRecord({"rpc": self._rpc, "request": self._requests[node]})}
+                ),
+                dst_node_id=node,
+                message_type=MESSAGE_TYPES[self._rpc],
+                ttl=ttl_s,
+            )
+            for node in nodes
+        ]
+        message_ids = list(self._grid.push_messages(messages))
+        for node, message_id in zip(nodes, message_ids, strict=False):
+            if message_id:
+                self._sent[message_id] = node
+            else:
+                self._record(node, Failure(NOT_SENT, self._elapsed()))
+        for node in nodes[len(message_ids) :]:  # Flower gives no ids when the payload is too large
+            self._record(node, Failure(NOT_SENT, self._elapsed()))
+
+    def _pull(self) -> bool:
+        if not self._sent:
+            return False
+        arrived = False
+        for message in self._grid.pull_messages(list(self._sent)):
+            node = self._sent.pop(message.metadata.reply_to_message_id, None)
+            if node is None or node in self._replies:
+                continue
+            arrived = True
+            reply = _read(message, self._elapsed())
+            if reply == Failure(OFFLINE, reply.elapsed_s):
+                self._offline_since.setdefault(node, self._elapsed())
+            else:
+                self._record(node, reply)
+        return arrived
+
+    def _ask_rejoined(self, ttl_s: float) -> None:
+        online = self._activations()
+        rejoined = [
+            node
+            for node in self._awaited() & online.keys()
+            if node in self._offline_since or self._activated.get(node) != online[node]
+        ]
+        for node in rejoined:
+            self._offline_since.pop(node, None)
+        self._activated |= online
+        if rejoined:
+            self._send(rejoined, ttl_s)
+        for node, since in list(self._offline_since.items()):
+            if self._elapsed() - since > REJOIN_S:
+                self._record(node, Failure(OFFLINE, self._elapsed()))
+
+    def _record(self, node: int, reply: Reply) -> None:
+        self._replies[node] = reply
+        self._offline_since.pop(node, None)
+        if self._on_reply is not None:
+            self._on_reply(node, reply)
+
+    def _give_up(self, code: str) -> None:
+        for node in self._awaited():
+            late = OFFLINE if node in self._offline_since else code
+            self._record(node, Failure(late, self._elapsed()))
+
+    def _awaited(self) -> set[int]:
+        return self._requests.keys() - self._replies.keys()
+
+    def _possible(self) -> int:
+        answers = sum(isinstance(reply, Answer) for reply in self._replies.values())
+        return answers + len(self._awaited())
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._started
+
+
+def online_nodes(grid: Grid) -> set[int]:
+    """Return the ids of the nodes whose gateways are connected now."""
+    return {node.node_id for node in grid.get_nodes() if node.status == _ONLINE}
+
+
+def _read(message: Message, elapsed_s: float) -> Reply:
+    if message.has_error():
+        code = message.error.code
+        if code == _NODE_UNAVAILABLE:
+            return Failure(OFFLINE, elapsed_s)
+        return Failure(LOST if code in _LOST_ON_THE_WAY else GATEWAY_FAILED, elapsed_s)
+    record = message.content.config_records.get(RECORD, ConfigRecord())
+    refusal, reply = record.get("refusal"), record.get("reply")
+    if isinstance(refusal, str) and _CODE.fullmatch(refusal):
+        return Failure(refusal, elapsed_s)
+    if refusal is None and isinstance(reply, bytes):
+        return Answer(reply, elapsed_s)
+    return Failure(MALFORMED, elapsed_s)
