@@ -86,7 +86,13 @@ class Transaction:
         self.pending: list[tuple[Entry, Position]] = []
 
     def append(self, body: Body) -> Position:
-        """Add an entry; it counts when the transaction ends without an error."""
+        """Add an entry; it counts when the transaction ends without an error.
+
+        Raises:
+            IntegrityError: IN103 when the log does not hold entries of this kind.
+        """
+        if body.KIND not in self._log.kinds:
+            raise IntegrityError("IN103", f"{body.KIND} does not belong into this log")
         entry = Entry(self.frontier.size, self._log.now(), body)
         data = entry.to_bytes()
         self.frontier.append(leaf_hash(data))
@@ -194,22 +200,34 @@ class Log:
             return transaction.append(body)
 
     @property
+    def kinds(self) -> Kinds:
+        """The kinds of entries that the log may hold."""
+        return self._spec.kinds
+
+    @property
     def size(self) -> int:
         """The number of entries."""
         with self.reading():
             return self._frontier.size
 
-    def entries(self) -> list[bytes]:
-        """Return the canonical bytes of all entries, in order."""
+    def entries(self, start: int = 0) -> list[bytes]:
+        """Return the canonical bytes of the entries from `start` on, in order."""
         with self.reading() as connection:
-            return [row[0] for row in connection.execute("SELECT entry FROM entry ORDER BY seq")]
+            rows = connection.execute(
+                "SELECT entry FROM entry WHERE seq >= ? ORDER BY seq", (start,)
+            )
+            return [bytes(row[0]) for row in rows]
+
+    def snapshot(self) -> tuple[list[bytes], str]:
+        """Return all entries and the checkpoint over exactly them."""
+        with self.reading() as connection:
+            entries = self.entries()
+            return entries, self._note(_head(connection, len(entries)))
 
     def checkpoint(self) -> str:
         """Return the current head as a signed note (C2SP tlog-checkpoint)."""
         with self.reading() as connection:
-            size, root, signature = _head(connection)
-            text = self._text(size, root)
-            return note_from(text, self._spec.origin, self._key.public, signature)
+            return self._note(_head(connection))
 
     def now(self) -> str:
         """Return the clock's time as it is written into entries."""
@@ -218,6 +236,10 @@ class Log:
     def sign_head(self, position: Position) -> bytes:
         """Sign the checkpoint text of a head."""
         return self._key.sign(self._text(position.tree_size, position.root).encode())
+
+    def _note(self, head: tuple[int, bytes, bytes]) -> str:
+        size, root, signature = head
+        return note_from(self._text(size, root), self._spec.origin, self._key.public, signature)
 
     def _text(self, size: int, root: bytes) -> str:
         return Checkpoint(self._spec.origin, size, root).text
@@ -321,9 +343,12 @@ def _file_id(path: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _head(connection: sqlite3.Connection) -> tuple[int, bytes, bytes]:
+def _head(connection: sqlite3.Connection, size: int | None = None) -> tuple[int, bytes, bytes]:
+    """Return size, root and signature of the head, or of the tree when it had `size` entries."""
     row = connection.execute(
-        "SELECT seq + 1, root, signature FROM entry ORDER BY seq DESC LIMIT 1"
+        "SELECT seq + 1, root, signature FROM entry WHERE ?1 IS NULL OR seq < ?1"
+        " ORDER BY seq DESC LIMIT 1",
+        (size,),
     ).fetchone()
     return int(row[0]), bytes(row[1]), bytes(row[2])
 

@@ -1,0 +1,94 @@
+"""The coordinator's log: what it asked, received and combined, with every site's signed receipt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cordon_common.ledger.entries import COORDINATOR_KINDS, LedgerCreated, parse_entry
+from cordon_common.ledger.log import Log, LogSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from cordon_common.clock import Clock
+    from cordon_common.ledger.entries import Body, Entry
+    from cordon_common.ledger.log import Position
+    from cordon_common.signing import PublicKey, SigningKey
+
+
+def coordinator_origin(name: str) -> str:
+    """Return the name of a coordinator's log in checkpoints."""
+    return f"cordon/coordinator/{name}"
+
+
+class CoordinatorLog:
+    """The open log of one coordinator; safe for threads and for several processes.
+
+    It holds the coordinator's kinds of `entries` and nothing else. Its authority ends at the
+    hospitals' ledgers: an audit holds every receipt in it against them.
+    """
+
+    def __init__(self, log: Log, key: SigningKey, name: str) -> None:
+        self._log = log
+        self._key = key
+        self.name = name
+
+    @classmethod
+    def open(
+        cls, path: Path, *, key: SigningKey, name: str, clock: Clock, create: bool = False
+    ) -> CoordinatorLog:
+        """Open the log and compute it again from its first entry; `create` makes a missing one.
+
+        Raises:
+            IntegrityError: IN101 to IN107, see `log.Log.open`.
+            SystemFault: SY001 when the disk is full, SY101 when the file cannot be used.
+        """
+        genesis = LedgerCreated(role="coordinator", name=name, key=str(key.public))
+        spec = LogSpec(coordinator_origin(name), genesis, COORDINATOR_KINDS)
+        return cls(Log.open(path, spec, key, clock, _ignore, create=create), key, name)
+
+    @property
+    def log(self) -> Log:
+        """The log below, for export."""
+        return self._log
+
+    @property
+    def public_key(self) -> PublicKey:
+        """The key that signs the log's heads."""
+        return self._key.public
+
+    def close(self) -> None:
+        """Close the file."""
+        self._log.close()
+
+    def append(self, body: Body) -> None:
+        """Append one entry.
+
+        Raises:
+            IntegrityError: IN103 when it is not one of the coordinator's kinds.
+            SystemFault: SY001 when the disk is full, SY101 when the file cannot be used.
+        """
+        self.append_all([body])
+
+    def append_all(self, bodies: Sequence[Body]) -> None:
+        """Append entries in one transaction: all of them or none; see `append` for the errors."""
+        with self._log.transaction() as transaction:
+            for body in bodies:
+                transaction.append(body)
+
+    def size(self) -> int:
+        """Return the number of entries."""
+        return self._log.size
+
+    def bodies_from(self, seq: int) -> list[Body]:
+        """Return what the entries from `seq` on say, in order."""
+        return [parse_entry(data, COORDINATOR_KINDS).body for data in self._log.entries(seq)]
+
+    def checkpoint(self) -> str:
+        """Return the log's head as a signed note."""
+        return self._log.checkpoint()
+
+
+def _ignore(_entry: Entry, _position: Position) -> None:
+    """The coordinator's state lives in its store; the log is only kept."""
