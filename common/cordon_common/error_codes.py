@@ -27,6 +27,10 @@ CODES: dict[str, CodeInfo] = {
         "the site has not joined a coordinator", "run: cordon site join DIR KIT.json"
     ),
     "US005": CodeInfo("no open study of that name is approved here", "run: cordon site budget DIR"),
+    "US010": CodeInfo(
+        "the command comes with a package that is not installed here", "install the named package"
+    ),
+    "US011": CodeInfo("there is no such command", "run: cordon --help"),
     "US020": CodeInfo(
         "no coordinator lives in this folder", "run: cordon coordinator init DIR --name NAME"
     ),
