@@ -37,6 +37,11 @@ class GaussianRelease(StrictModel):
     stability: int = Field(ge=1)
     dimension: int = Field(ge=1)
 
+    @property
+    def noise_std_grid(self) -> float:
+        """Standard deviation of the noise in grid steps, before it is rounded to integers."""
+        return self.noise_multiplier * self.sensitivity_grid
+
 
 class SampledGaussianRelease(StrictModel):
     """A `GaussianRelease` over a fresh Poisson sample of the patients (rate q, never revealed)."""
@@ -49,6 +54,11 @@ class SampledGaussianRelease(StrictModel):
     stability: int = Field(ge=1)
     dimension: int = Field(ge=1)
     sample_rate: float = Field(gt=0, lt=1)
+
+    @property
+    def noise_std_grid(self) -> float:
+        """Standard deviation of the noise in grid steps, before it is rounded to integers."""
+        return self.noise_multiplier * self.sensitivity_grid
 
 
 Event = Annotated[GaussianRelease | SampledGaussianRelease, Field(discriminator="kind")]

@@ -1,0 +1,165 @@
+"""What a study will release, as events, computed from the protocol alone before any data is seen."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cordon_common.errors import ProtocolError
+from cordon_common.privacy.events import GaussianRelease, SampledGaussianRelease
+from cordon_common.privacy.sensitivity import (
+    MAX_PATIENTS,
+    grid_per_unit,
+    grid_sensitivity,
+    patients_cap,
+)
+from cordon_common.protocol.layout import dimension
+from cordon_common.protocol.study import Poisson
+from cordon_common.qc.rules import exclusion_stability
+from cordon_common.qc.summary import qc_layout
+
+if TYPE_CHECKING:
+    from cordon_common.canonical import Json
+    from cordon_common.privacy.events import Event
+    from cordon_common.protocol.study import Noise, Study
+
+SIZE_MARGIN = 4
+"""A hospital may turn out this many times larger than the roster expects."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The releases of one study at one site: QC once, training `rounds` times, evaluation once."""
+
+    qc: Event
+    training: Event
+    rounds: int
+    evaluation: Event
+
+    def all_events(self) -> list[Event]:
+        """List every release in the order in which it is executed."""
+        return [self.qc, *[self.training] * self.rounds, self.evaluation]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The integer grid of each release: steps per unit of its statistic (γ)."""
+
+    qc: float
+    training: float
+    evaluation: float
+
+
+def planned_events(study: Study) -> Schedule:
+    """Return the events that the study's protocol implies.
+
+    Raises:
+        ProtocolError: PR007 when the study carries no noise multipliers.
+    """
+    noise = study.privacy.noise
+    if noise is None:
+        raise ProtocolError("PR007")
+    return schedule_with(study, noise)
+
+
+def schedule_with(study: Study, noise: Noise) -> Schedule:
+    """Return the events that the study implies with the given noise multipliers.
+
+    Guarantee: `sensitivity_grid` holds for adding or removing one patient, exclusion rules
+    included; a held-out patient is counted in one cell of the evaluation's histograms (L2 1).
+    """
+    stability = exclusion_stability(study)
+    bits = study.training.grid_bits
+
+    def release(
+        purpose: str, population: str, integers: int, *, inherent: bool = False
+    ) -> dict[str, Json]:
+        bound = grid_sensitivity(
+            grid_bits=bits, dimension=integers, stability=1 if inherent else stability
+        )
+        return {
+            "purpose": purpose,
+            "population": population,
+            "sensitivity_grid": bound,
+            "stability": stability,
+            "dimension": integers,
+        }
+
+    # The L2 bound of the QC summary contains the stability already (qc/PROOF.md, section 3).
+    qc = release("qc", "all", qc_layout(study).dimension, inherent=True)
+    training = release("training", "train", dimension(study))
+    evaluation = release("evaluation", "holdout", 2 * study.evaluation.bins)
+    return Schedule(
+        qc=GaussianRelease(noise_multiplier=noise.qc, **qc),
+        training=_training(study, noise.training, training),
+        rounds=study.training.rounds,
+        evaluation=GaussianRelease(noise_multiplier=noise.evaluation, **evaluation),
+    )
+
+
+def _training(study: Study, multiplier: float, fields: dict[str, Json]) -> Event:
+    sampling = study.training.sampling
+    if isinstance(sampling, Poisson):
+        return SampledGaussianRelease(
+            noise_multiplier=multiplier, sample_rate=sampling.rate, **fields
+        )
+    return GaussianRelease(noise_multiplier=multiplier, **fields)
+
+
+def release_grid(study: Study) -> Grid:
+    """Return γ for each release: its L2 bound per patient is 2^grid_bits grid steps."""
+    bits = study.training.grid_bits
+    return Grid(
+        qc=grid_per_unit(qc_layout(study).l2_sensitivity(study), bits),
+        training=grid_per_unit(study.training.clip_norm, bits),
+        evaluation=grid_per_unit(1.0, bits),
+    )
+
+
+def site_patients_cap(study: Study) -> int:
+    """Return how many patients one site may hold; the vault refuses a larger cohort.
+
+    Guarantee: with at most this many, the sum of all sites' noised releases fits the ring.
+
+    Raises:
+        ProtocolError: PR007 without noise multipliers.
+    """
+    planned = planned_events(study)
+    return min(
+        patients_cap(
+            grid_bits=study.training.grid_bits,
+            noise_std_grid=event.noise_std_grid,
+            sites=max(1, len(study.roster)),
+        )
+        for event in (planned.qc, planned.training, planned.evaluation)
+    )
+
+
+def check_headroom(study: Study) -> None:
+    """Refuse a study whose sums may not fit the ring of 64-bit integers.
+
+    Raises:
+        ProtocolError: PR030 when the largest hospital that the roster expects does not fit, with
+            `SIZE_MARGIN` to spare.
+    """
+    cap = site_patients_cap(study)
+    expected = max((entry.expected_patients for entry in study.roster), default=1)
+    if expected > MAX_PATIENTS:
+        raise ProtocolError(
+            "PR030",
+            why=f"the roster expects {expected} patients; a site may hold {MAX_PATIENTS}",
+            fix="let the hospital take part as several sites with disjoint patients",
+        )
+    wanted = min(expected * SIZE_MARGIN, MAX_PATIENTS)
+    if wanted > cap:
+        bits = study.training.grid_bits
+        finest = bits - math.ceil(math.log2(wanted / max(cap, 1)))
+        raise ProtocolError(
+            "PR030",
+            why=(
+                f"with training.grid_bits: {bits} and {max(1, len(study.roster))} sites a hospital "
+                f"may hold {cap} patients; it should be able to hold {wanted}"
+            ),
+            fix=f"lower training.grid_bits, for example to {max(16, finest)}",
+        )
