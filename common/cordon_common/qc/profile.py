@@ -49,11 +49,19 @@ class Profile(StrictModel):
                 raise ValueError(f"checks: {check} may only warn, remove its fail threshold")
         return self
 
-    def thresholds(self, check: str) -> tuple[float | None, float | None]:
-        """Return (warn, fail) of a check: the profile's where set, else the registry's."""
+    def thresholds(
+        self, check: str, study_limit: float | None = None
+    ) -> tuple[float | None, float | None]:
+        """Return (warn, fail) of a check: the profile's where set, else the registry's.
+
+        study_limit replaces the registry's `fail`; a profile may be stricter than the study, never
+        more lenient.
+        """
         own, bounds = self.checks.get(check, Thresholds()), REGISTRY[check].bounds
         warn = bounds.warn if own.warn is None else own.warn
-        fail = bounds.fail if own.fail is None else own.fail
+        fail = bounds.fail if study_limit is None else study_limit
+        if own.fail is not None:
+            fail = own.fail if study_limit is None else min(own.fail, study_limit)
         return warn, fail
 
 
