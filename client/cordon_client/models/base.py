@@ -1,0 +1,37 @@
+"""What the kernel asks of a model: losses and scores per record, and nothing shared between them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import torch
+
+    Aux = Mapping[str, torch.Tensor] | None
+    """Randomness of a step (dropout masks, latents), drawn by the engine, one row per record."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Records as tensors: inputs float64 [records, …]; labels float64 [records], 0.0 or 1.0."""
+
+    inputs: torch.Tensor
+    labels: torch.Tensor
+
+
+class PatientModel(nn.Module, ABC):
+    """A network whose loss for a record depends on that record, the aux row and parameters only."""
+
+    @abstractmethod
+    def per_sample_loss(self, batch: Batch, aux: Aux) -> torch.Tensor:
+        """Return the loss of every record, [records]."""
+
+    @abstractmethod
+    def scores(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return the predicted probability of the positive label, [records], in [0, 1]."""

@@ -1,0 +1,49 @@
+"""Logistic regression and multi-layer perceptrons on tabular inputs."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from cordon_client.models.base import PatientModel
+
+if TYPE_CHECKING:
+    from cordon_client.models.base import Aux, Batch
+
+
+class FeedForward(PatientModel):
+    """Linear layers with tanh between them and one logit at the end; float64.
+
+    `widths` = [inputs, hidden …, 1]; two widths are logistic regression. tanh is bounded and smooth,
+    which suits clipped gradients (Papernot et al. 2021, "Tempered Sigmoid Activations").
+    """
+
+    def __init__(self, widths: list[int]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            nn.Linear(fan_in, fan_out, dtype=torch.float64) for fan_in, fan_out in pairwise(widths)
+        )
+
+    def logits(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return the log-odds of the positive label, [records]."""
+        values = inputs
+        last = len(self.layers) - 1
+        for index, layer in enumerate(self.layers):
+            values = layer(values)
+            if index != last:
+                values = torch.tanh(values)
+        return values.squeeze(-1)
+
+    def per_sample_loss(self, batch: Batch, aux: Aux) -> torch.Tensor:  # noqa: ARG002 - draws nothing
+        """Return the logistic loss of every record, [records]."""
+        return functional.binary_cross_entropy_with_logits(
+            self.logits(batch.inputs), batch.labels, reduction="none"
+        )
+
+    def scores(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return the predicted probability of the positive label, [records], in [0, 1]."""
+        return torch.sigmoid(self.logits(inputs))

@@ -1,0 +1,47 @@
+"""The flat weight vector: the one order of parameters that travels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from cordon_common.errors import ProtocolError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from cordon_client.models.base import PatientModel
+
+
+class FlatWeights:
+    """Makes a model's parameters views of one float64 vector, in `named_parameters` order."""
+
+    def __init__(self, model: PatientModel) -> None:
+        parameters = list(model.parameters())
+        self.size = sum(parameter.numel() for parameter in parameters)
+        self._vector = torch.zeros(self.size, dtype=torch.float64)
+        offset = 0
+        for parameter in parameters:
+            count = parameter.numel()
+            parameter.requires_grad = False
+            parameter.data = self._vector[offset : offset + count].view(parameter.shape)
+            offset += count
+
+    def load(self, weights: npt.NDArray[np.float64]) -> None:
+        """Set all parameters; weights float64 [size].
+
+        Raises:
+            ProtocolError: PR008 when shape or dtype differ, or a weight is not finite.
+        """
+        if weights.shape != (self.size,) or weights.dtype != np.float64:
+            raise ProtocolError("PR008", why=f"the model has {self.size} parameters")
+        if not bool(np.isfinite(weights).all()):
+            raise ProtocolError("PR008", why="a weight is not finite")
+        self._vector.copy_(torch.tensor(weights))
+
+    def read(self) -> npt.NDArray[np.float64]:
+        """Return a copy of all parameters, float64 [size]."""
+        copy: npt.NDArray[np.float64] = self._vector.numpy().copy()
+        return copy

@@ -1,0 +1,65 @@
+"""The families a study may name, and the weights it starts from."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cordon_client.models.feedforward import FeedForward
+from cordon_common.protocol.layout import input_columns, parameter_shapes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+
+    from cordon_client.models.base import PatientModel
+    from cordon_common.protocol.study import Model, Study
+
+_INITIAL_DOMAIN = b"cordon.initial-weights.v1\x00"
+
+
+def _feed_forward(model: Model, inputs: int) -> PatientModel:
+    return FeedForward([inputs, *model.hidden, 1])
+
+
+FAMILIES: dict[str, Callable[[Model, int], PatientModel]] = {
+    "logistic": _feed_forward,
+    "mlp": _feed_forward,
+}
+
+
+def build(study: Study) -> PatientModel:
+    """Build the study's model with unset parameters; their names, order and shapes are the
+    protocol's (`parameter_shapes`).
+    """  # noqa: D205 - one sentence
+    return FAMILIES[study.model.family](study.model, len(input_columns(study.cohort)))
+
+
+def initial_weights(study: Study) -> npt.NDArray[np.float64]:
+    """Return the weights of round 0, float64 [dimension]: a function of the study's digest alone.
+
+    Zeros for a logistic model and for all biases; else uniform in ±sqrt(6 / (fan_in + fan_out))
+    (Glorot, Bengio 2010). Guarantee: equal bits on every platform (Philox words, Salmon et al.
+    2011, and exactly rounded arithmetic only).
+    """
+    inputs = len(input_columns(study.cohort))
+    generator = _generator(study.digest)
+    blocks = []
+    for shape in parameter_shapes(study.model, inputs).values():
+        count = math.prod(shape)
+        if study.model.family == "logistic" or len(shape) == 1:
+            blocks.append(np.zeros(count))
+            continue
+        limit = math.sqrt(6 / (shape[0] + shape[1]))
+        words = generator.random_raw(count) >> np.uint64(11)
+        blocks.append((words.astype(np.float64) * 2.0**-52 - 1.0) * limit)
+    return np.concatenate(blocks)
+
+
+def _generator(digest: str) -> np.random.Philox:
+    key = hashlib.sha256(_INITIAL_DOMAIN + digest.encode()).digest()[:16]
+    return np.random.Philox(key=int.from_bytes(key, "little"))

@@ -1,0 +1,1 @@
+"""From clean records to the model's input arrays; numpy only."""

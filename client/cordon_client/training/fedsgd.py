@@ -1,0 +1,75 @@
+"""One round of DP-FedSGD at one site: clipped sum over patients, rounded, noised (McMahan et al.
+2018; Abadi et al. 2016, with the patient as the unit).
+"""  # noqa: D205 - one sentence
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from cordon_client.models.flat import FlatWeights
+from cordon_client.models.registry import build
+from cordon_client.training.clipping import OneBackward, float_slack
+from cordon_client.training.noise import release
+from cordon_client.training.packing import BLOCK_ROWS, patient_blocks
+from cordon_client.training.sampling import draw_patients
+from cordon_common.errors import SystemFault
+from cordon_common.privacy.sensitivity import FLOAT_SLACK, MAX_PATIENTS, grid_per_unit
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from cordon_client.records import Tensors
+    from cordon_common.privacy.events import Event
+    from cordon_common.protocol.study import Study
+
+
+def release_round(
+    tensors: Tensors, weights: npt.NDArray[np.float64], study: Study, event: Event
+) -> npt.NDArray[np.int64]:
+    """Return the site's noised integer sum for one round, int64 [dimension].
+
+    event: the training event that the ledger has reserved for this very release. Works with no
+    training patient at all (pure noise).
+
+    Raises:
+        ProtocolError: PR008 when the weights do not fit the model.
+        SystemFault: SY041 when the result does not fit the grid, SY042 for too many patients.
+    """
+    total = round_sum(tensors, weights, study)
+    steps_per_unit = grid_per_unit(study.training.clip_norm, study.training.grid_bits)
+    return release(total, grid_per_unit=steps_per_unit, noise_std_grid=event.noise_std_grid)
+
+
+def round_sum(
+    tensors: Tensors, weights: npt.NDArray[np.float64], study: Study
+) -> npt.NDArray[np.float64]:
+    """Return the exact clipped sum over the patients that take part, float64 [dimension].
+
+    Not for release. Guarantee: without Poisson sampling, a function of records, weights and study;
+    adding or removing one patient moves it by at most clip_norm · (1 + FLOAT_SLACK) in L2.
+
+    Raises:
+        ProtocolError: PR008 when the weights do not fit the model.
+        SystemFault: SY042 when there are more patients than the proof covers.
+    """
+    _check_size(tensors.n_patients)
+    model = build(study)
+    flat = FlatWeights(model)
+    flat.load(weights)
+    engine = OneBackward(model, clip_norm=study.training.clip_norm)
+    taking_part = draw_patients(tensors.n_patients, study.training.sampling)
+    total = torch.zeros(flat.size, dtype=torch.float64)
+    for block in patient_blocks(
+        tensors, taking_part, cap=study.cohort.max_records_per_patient, rows=BLOCK_ROWS
+    ):
+        total += engine.clipped_sum(block)
+    result: npt.NDArray[np.float64] = total.numpy()
+    return result
+
+
+def _check_size(patients: int) -> None:
+    if patients > MAX_PATIENTS or float_slack(patients=patients, rows=BLOCK_ROWS) > FLOAT_SLACK:
+        raise SystemFault("SY042")
