@@ -309,6 +309,12 @@ class Log:
                 self._connection.execute("ROLLBACK")
 
 
+def disk_fault(error: OSError) -> SystemFault:
+    """Return the coded form of a failed write: SY001 for a full disk or quota, else SY101."""
+    full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return SystemFault("SY001" if full else "SY101", why=error.strerror or "")
+
+
 def _connect(path: Path, *, create: bool) -> sqlite3.Connection:
     if create:
         _make_file(path)
@@ -330,8 +336,7 @@ def _make_file(path: Path) -> None:
     except FileExistsError:
         return
     except OSError as error:
-        code = "SY001" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "SY101"
-        raise SystemFault(code, why=error.strerror or "") from None
+        raise disk_fault(error) from None
 
 
 def _file_id(path: Path) -> tuple[int, int]:
@@ -385,5 +390,5 @@ def _is_full(folder: Path) -> bool:
             probe.flush()
             os.fsync(probe.fileno())
     except OSError as error:
-        return error.errno in {errno.ENOSPC, errno.EDQUOT}
+        return disk_fault(error).code == "SY001"
     return False

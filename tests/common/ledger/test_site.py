@@ -176,6 +176,18 @@ def test_approvals_are_kept_with_the_signed_study(bench, ledger):
     assert ledger.approved(digest(b"unknown")) is None
 
 
+def test_of_two_approvals_for_the_last_of_the_budget_the_second_sees_the_first(bench, ledger):
+    other = seal(bench.key, "cordon.study.v1", {"name": "second"})
+
+    def admit():
+        if ledger.approvals():
+            raise BudgetExhausted("PO110")
+
+    with pytest.raises(BudgetExhausted):
+        ledger.approve(other, {}, admit=admit)
+    assert ledger.approved(other.digest) is None
+
+
 def test_refusals_cannot_fill_the_log(bench, ledger):
     before = len(ledger.log.entries())
     for i in range(1000):

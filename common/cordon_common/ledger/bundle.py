@@ -1,0 +1,204 @@
+"""Audit bundles: one zip with all that an outsider needs to check a log, offline.
+
+Equal logs give equal bytes: fixed dates, fixed order, no compression (whose output differs between
+machines). The manifest names every file's digest; the checkpoint signs the entries.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import zipfile
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from cordon_common.canonical import Json, canonical_bytes, digest
+from cordon_common.enrolment import KeyText
+from cordon_common.errors import UsageError
+from cordon_common.ledger.coordinator import coordinator_origin
+from cordon_common.ledger.entries import (
+    COORDINATOR_KINDS,
+    SITE_KINDS,
+    LedgerCreated,
+    PolicySet,
+    SiteEnrolled,
+    StudyApproved,
+    StudySigned,
+    parse_entry,
+)
+from cordon_common.ledger.log import disk_fault
+from cordon_common.ledger.site import site_origin
+from cordon_common.protocol.dictionary import Slug
+from cordon_common.signing import PublicKey
+from cordon_common.strict import StrictModel
+from cordon_common.wire import Digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from cordon_common.ledger.coordinator import CoordinatorLog
+    from cordon_common.ledger.entries import Body, Kinds
+    from cordon_common.ledger.log import Log
+    from cordon_common.ledger.site import SiteLedger
+
+MANIFEST = "manifest.json"
+ENTRIES = "entries.jsonl"
+CHECKPOINT = "checkpoint"
+KEYS = "keys.json"
+POLICY = "policy.json"
+SOFTWARE = "software.json"
+_DISTRIBUTIONS = ("cordon-common", "cordon-client", "cordon-server")
+_DATE = (1980, 1, 1, 0, 0, 0)
+
+
+class Manifest(StrictModel):
+    """`manifest.json`: whose log this is, which key signs it, and the digest of every file."""
+
+    bundle: Literal["cordon.bundle.v1"] = "cordon.bundle.v1"
+    role: Literal["site", "coordinator"]
+    name: Slug
+    dataset: Slug | None = None
+    key: KeyText
+    files: dict[str, Digest] = Field(max_length=10_000)
+
+    @property
+    def origin(self) -> str:
+        """The log's name in its checkpoint."""
+        if self.role == "site":
+            return site_origin(self.name, self.dataset or "")
+        return coordinator_origin(self.name)
+
+    @property
+    def kinds(self) -> Kinds:
+        """The kinds of entries that the log may hold."""
+        return SITE_KINDS if self.role == "site" else COORDINATOR_KINDS
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What goes into a bundle besides the manifest."""
+
+    genesis: LedgerCreated
+    files: dict[str, bytes]
+
+
+def export_site_bundle(ledger: SiteLedger, out: Path, *, policy: Json) -> None:
+    """Write a hospital's bundle; `policy` is the JSON value whose digest the ledger names.
+
+    The whole ledger leaves, over all studies: parameters, digests and codes, never patient data.
+
+    Raises:
+        UsageError: US002 when the folder of `out` is missing.
+        SystemFault: SY001 when the disk is full, SY101 when the file cannot be written.
+    """
+    content = _content(ledger.log, SITE_KINDS)
+    content.files[POLICY] = canonical_bytes(policy)
+    _write(content, out)
+
+
+def export_coordinator_bundle(log: CoordinatorLog, out: Path) -> None:
+    """Write the coordinator's bundle; see `export_site_bundle` for the errors."""
+    _write(_content(log.log, COORDINATOR_KINDS), out)
+
+
+def installed_software() -> dict[str, str]:
+    """Return the versions of the installed Cordon distributions and of what they require."""
+    found: dict[str, str] = {}
+    for name in _DISTRIBUTIONS:
+        try:
+            own = distribution(name)
+        except PackageNotFoundError:
+            continue
+        found[name] = own.version
+        for requirement in own.requires or []:
+            match = re.match(r"[A-Za-z0-9._-]+", requirement)
+            if match:
+                found |= _version_of(match.group())
+    return dict(sorted(found.items()))
+
+
+def study_file(study: str) -> str:
+    """Return the name under which a bundle holds a signed study."""
+    return f"studies/{study.removeprefix('sha256:')}.json"
+
+
+def _version_of(name: str) -> dict[str, str]:
+    try:
+        return {name: distribution(name).version}
+    except PackageNotFoundError:  # an extra that is not installed
+        return {}
+
+
+def _content(log: Log, kinds: Kinds) -> _Content:
+    entries, checkpoint = log.snapshot()
+    bodies = [parse_entry(data, kinds).body for data in entries]
+    genesis = bodies[0]
+    if not isinstance(genesis, LedgerCreated):  # the log checked it when it was opened
+        raise TypeError
+    files = {
+        ENTRIES: b"".join(data + b"\n" for data in entries),
+        CHECKPOINT: checkpoint.encode(),
+        KEYS: canonical_bytes(_keys(bodies)),
+        SOFTWARE: canonical_bytes(installed_software()),
+    }
+    for body in bodies:
+        if isinstance(body, StudyApproved | StudySigned):
+            files[study_file(body.study)] = canonical_bytes(body.envelope.model_dump(mode="json"))
+    return _Content(genesis, files)
+
+
+def _keys(bodies: Iterable[Body]) -> list[Json]:
+    """List the public keys that the log names, for people to compare."""
+    found: set[tuple[str, str, str]] = set()
+    for body in bodies:
+        if isinstance(body, LedgerCreated):
+            found.add((body.role, body.name, body.key))
+        elif isinstance(body, SiteEnrolled):
+            found.add(("site", body.site, body.identity_key))
+        elif isinstance(body, PolicySet):
+            found |= {("trusted coordinator", "", key) for key in body.trusted_coordinators}
+    return [
+        {"role": role, "name": name, "key": key, "fingerprint": PublicKey.parse(key).fingerprint}
+        for role, name, key in sorted(found)
+    ]
+
+
+def _write(content: _Content, out: Path) -> None:
+    genesis = content.genesis
+    manifest = Manifest(
+        role=genesis.role,
+        name=genesis.name,
+        dataset=genesis.dataset,
+        key=genesis.key,
+        files={name: digest(data) for name, data in content.files.items()},
+    )
+    files = {MANIFEST: canonical_bytes(manifest.model_dump(mode="json")), **content.files}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(files):
+            info = zipfile.ZipInfo(name, _DATE)
+            info.create_system = 3
+            info.external_attr = 0o100644 << 16
+            archive.writestr(info, files[name])
+    _replace(out, buffer.getvalue())
+
+
+def _replace(out: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    if not out.parent.is_dir():
+        raise UsageError("US002", f"the folder of {out.name} is not there")
+    partial = out.with_name(out.name + ".partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(out)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise disk_fault(error) from None
