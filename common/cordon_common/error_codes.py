@@ -216,6 +216,42 @@ CODES: dict[str, CodeInfo] = {
         "a process of the demo did not come up or ended early", "see the logs in the demo's folder"
     ),
     # -- policy ------------------------------------------------------------------------------
+    "BU001": CodeInfo(
+        "the dataset's lifetime privacy budget does not cover the study",
+        "see what is left: cordon site budget",
+    ),
+    "BU002": CodeInfo(
+        "the study's approved releases of this kind are used up",
+        "resume the running campaign, or have a new version of the study approved",
+    ),
+    "PO100": CodeInfo(
+        "the study is not approved at this site", "read it and approve it: cordon site approve"
+    ),
+    "PO101": CodeInfo(
+        "this site, with this key, is not on the study's roster",
+        "ask the coordinator to enrol the site and sign the study again",
+    ),
+    "PO102": CodeInfo(
+        "the study asks for more privacy loss than the policy allows",
+        "ask for a study with a smaller epsilon, or have the policy changed",
+    ),
+    "PO103": CodeInfo(
+        "the study's minimum of patients or sites is below the policy's floor",
+        "ask the coordinator to raise qc.gate, or have the policy changed",
+    ),
+    "PO104": CodeInfo(
+        "the study's algorithm, model or trust model is not allowed here",
+        "see policy.yaml: study.algorithms, study.models, study.trust_models",
+    ),
+    "PO105": CodeInfo("the study's permit has ended", "ask for a study with a valid permit"),
+    "PO106": CodeInfo(
+        "the request is not part of the approved study",
+        "check that the coordinator runs the approved study",
+    ),
+    "PO107": CodeInfo(
+        "training was asked for before quality control",
+        "check that the coordinator runs the approved study",
+    ),
     "PO110": CodeInfo(
         "this place in the study was already used for another request",
         "resume the campaign instead of starting the round anew",
