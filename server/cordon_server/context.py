@@ -1,0 +1,207 @@
+"""What every phase of a campaign works with, and how it asks the sites."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
+
+from cordon_common.errors import CheckFailed, CordonError
+from cordon_common.ledger.entries import SiteFailed
+from cordon_server.journal import Note, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from pathlib import Path
+
+    from cordon_common.ledger.entries import Phase as LogPhase
+    from cordon_common.protocol.study import Study
+    from cordon_common.signing import PublicKey
+    from cordon_common.wire import Rpc
+    from cordon_server.journal import Journal, LogSink, Phase
+    from cordon_server.network import SiteNetwork
+
+T = TypeVar("T")
+
+FIRST_PAUSE_S = 0.5
+ONLINE_POLL_S = 0.25
+_PASSING = ("TR", "NE", "SY")
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """How time passes: a monotonic clock in seconds, and a sleep."""
+
+    now_s: Callable[[], float]
+    sleep: Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """A running campaign: the study and its roster, the journal, the way to the sites.
+
+    site_wait_s: how long to wait for the roster to come online. digest: the study's. results: folder
+    for the model and its card. sitting_out: per site the round from which it is asked again after
+    it let the time limit of a round pass; silences: how often in a row it did.
+    """
+
+    study: Study
+    run: str
+    roster: Mapping[str, PublicKey]
+    journal: Journal
+    network: SiteNetwork
+    log: LogSink
+    waiting: Waiting
+    site_wait_s: float
+    digest: str
+    results: Path
+    sitting_out: dict[str, int] = field(default_factory=dict)
+    silences: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Question(Generic[T]):
+    """One question to many sites: the call, the same bytes for each, and the check of an answer.
+
+    check: takes site and reply bytes, returns what is worth keeping, raises CordonError otherwise.
+    """
+
+    rpc: Rpc
+    request: bytes
+    check: Callable[[str, bytes], T]
+    minimum: int = 1
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[T]):
+    """Checked answers by site, and the code of every site that gave none."""
+
+    accepted: dict[str, T]
+    failed: dict[str, str]
+
+
+def ask(campaign: Campaign, sites: Collection[str], question: Question[T]) -> Outcome[T]:
+    """Ask sites until each has answered, refused, or failed as often as the study allows.
+
+    Failures that may pass (transport, the site's machine) are asked again with the same bytes, so
+    a site that did the work before repeats its stored answer. While fewer than the minimum have
+    answered, sites that went offline are waited for, up to the round's time limit in all.
+    """
+    accepted: dict[str, T] = {}
+    failed: dict[str, str] = {}
+    pending = sorted(sites)
+    deadline_s = campaign.waiting.now_s() + campaign.study.timing.round_timeout_s
+    for attempt in range(campaign.study.timing.max_attempts):
+        missing = question.minimum - len(accepted)
+        present = _present(campaign, pending, missing=missing, deadline_s=deadline_s)
+        _note_absent(campaign, sorted(set(pending) - present), failed)
+        _ask_once(campaign, sorted(present), question, accepted, failed)
+        pending = [site for site in pending if failed.get(site, "")[:2] in _PASSING]
+        if not pending or (len(accepted) >= question.minimum and not _online(campaign, pending)):
+            break
+        if attempt + 1 < campaign.study.timing.max_attempts:
+            campaign.waiting.sleep(FIRST_PAUSE_S * 2**attempt)
+    return Outcome(dict(sorted(accepted.items())), dict(sorted(failed.items())))
+
+
+def _ask_once(
+    campaign: Campaign,
+    sites: list[str],
+    question: Question[T],
+    accepted: dict[str, T],
+    failed: dict[str, str],
+) -> None:
+    requests = dict.fromkeys(sites, question.request)
+    timeout_s = campaign.study.timing.round_timeout_s
+    notes = []
+    for site, answer in campaign.network.ask(question.rpc, requests, timeout_s).items():
+        code = answer.code
+        if not code:
+            try:
+                accepted[site] = question.check(site, answer.data)
+                failed.pop(site, None)
+                continue
+            except CordonError as error:
+                code = error.code
+        failed[site] = code
+        notes.append(Note("site.failed", site=site, code=code))
+    if notes:
+        campaign.journal.note(*notes)
+
+
+def _note_absent(campaign: Campaign, sites: list[str], failed: dict[str, str]) -> None:
+    for site in sites:
+        if failed.get(site) != "TR003":
+            campaign.journal.note(Note("site.failed", site=site, code="TR003"))
+        failed[site] = "TR003"
+
+
+def _online(campaign: Campaign, sites: Collection[str]) -> set[str]:
+    return set(sites) & campaign.network.online()
+
+
+def _present(campaign: Campaign, sites: list[str], *, missing: int, deadline_s: float) -> set[str]:
+    """Return the sites that are online, waiting while fewer than `missing` are."""
+    present = _online(campaign, sites)
+    while len(present) < min(missing, len(sites)) and campaign.waiting.now_s() < deadline_s:
+        campaign.waiting.sleep(ONLINE_POLL_S)
+        present = _online(campaign, sites)
+    return present
+
+
+def wait_for_roster(campaign: Campaign) -> set[str]:
+    """Wait until the whole roster is online or the wait is over; return who is there."""
+    roster = sorted(campaign.roster)
+    deadline_s = campaign.waiting.now_s() + campaign.site_wait_s
+    seen: set[str] = set()
+    while True:
+        present = _online(campaign, roster)
+        if present != seen:
+            campaign.journal.note(
+                *(Note("site.online", site=site) for site in sorted(present - seen)),
+                *(Note("site.offline", site=site) for site in sorted(seen - present)),
+            )
+            seen = present
+        if len(present) == len(roster) or campaign.waiting.now_s() >= deadline_s:
+            return present
+        campaign.waiting.sleep(ONLINE_POLL_S)
+
+
+def site_failures(campaign: Campaign, outcome: Outcome[T]) -> tuple[SiteFailed, ...]:
+    """Write down for the log who gave no usable answer in the current phase and round."""
+    state = campaign.journal.state
+    return tuple(
+        SiteFailed(
+            study=campaign.digest,
+            run=campaign.run,
+            site=site,
+            code=code,
+            phase=cast("LogPhase", state.phase),
+            round=state.round,
+        )
+        for site, code in outcome.failed.items()
+    )
+
+
+def require_minimum(campaign: Campaign, outcome: Outcome[T]) -> None:
+    """Fail closed when fewer sites than the study's minimum gave a usable answer.
+
+    Raises:
+        CheckFailed: CK020, naming who is out and why.
+    """
+    minimum = campaign.study.qc.gate.min_sites
+    if len(outcome.accepted) >= minimum:
+        return
+    state = campaign.journal.state
+    campaign.journal.commit(
+        Step(
+            phase=cast("Phase", state.phase),
+            round=state.round,
+            entries=site_failures(campaign, outcome),
+        )
+    )
+    out = ", ".join(f"{site} ({code})" for site, code in outcome.failed.items())
+    raise CheckFailed(
+        "CK020",
+        f"{len(outcome.accepted)} of at least {minimum} sites can take part",
+        why=f"out: {out or 'nobody else may take part'}",
+    )

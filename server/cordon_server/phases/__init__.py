@@ -1,0 +1,1 @@
+"""The phases of a campaign: each asks the sites, decides, and commits one step at a time."""

@@ -1,0 +1,93 @@
+"""Asking sites for one noised release each, and writing down what came."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cordon_common.canonical import digest
+from cordon_common.ledger.entries import ReleaseReceived, UsedRelease
+from cordon_common.privacy.schedule import planned_events
+from cordon_common.wire import ReleaseRequest, Slot, encode
+from cordon_server.answers import Expected, check_release
+from cordon_server.context import Question, ask
+from cordon_server.journal import SiteReply
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from typing import Literal
+
+    from cordon_common.wire import Arrays
+    from cordon_server.answers import Release
+    from cordon_server.context import Campaign, Outcome
+
+    ReleasePhase = Literal["qc", "train", "evaluate"]
+
+
+def ask_releases(
+    campaign: Campaign,
+    sites: Collection[str],
+    phase: ReleasePhase,
+    number: int = 0,
+    arrays: Arrays | None = None,
+    *,
+    minimum: int | None = None,
+) -> Outcome[Release]:
+    """Ask sites for the release of one slot; equal state gives equal request bytes.
+
+    number: the round. The attempt is always 0: asking again is asking for the stored answer.
+    minimum: for how many sites to wait; the study's minimum when left out.
+    """
+    slot = Slot(study=campaign.digest, run=campaign.run, phase=phase, round=number)
+    plan = planned_events(campaign.study)
+    event = {"qc": plan.qc, "train": plan.training, "evaluate": plan.evaluation}[phase]
+    request = encode(ReleaseRequest(slot=slot), arrays)
+    expected = Expected(slot, event, digest(request))
+
+    def check(site: str, data: bytes) -> Release:
+        return check_release(site, data, campaign.roster[site], expected)
+
+    wanted = campaign.study.qc.gate.min_sites if minimum is None else minimum
+    question = Question(phase, request, check, minimum=wanted)
+    return ask(campaign, sites, question)
+
+
+def release_replies(
+    outcome: Outcome[Release],
+    phase: ReleasePhase,
+    number: int = 0,
+    *,
+    keep_arrays: bool = False,
+) -> tuple[SiteReply, ...]:
+    """Turn an outcome into rows for the store."""
+    accepted = [
+        SiteReply(
+            site,
+            phase,
+            number,
+            release_digest=release.digest,
+            receipt=release.receipt,
+            verdict=release.verdict,
+            arrays={"release": release.values} if keep_arrays else {},
+        )
+        for site, release in outcome.accepted.items()
+    ]
+    failed = [SiteReply(site, phase, number, code=code) for site, code in outcome.failed.items()]
+    return (*accepted, *failed)
+
+
+def received_entries(
+    campaign: Campaign, outcome: Outcome[Release], phase: ReleasePhase, number: int = 0
+) -> tuple[ReleaseReceived, ...]:
+    """Turn an outcome into entries for the coordinator's log."""
+    slot = Slot(study=campaign.digest, run=campaign.run, phase=phase, round=number)
+    return tuple(
+        ReleaseReceived(site=site, slot=slot, release=release.digest, receipt=release.receipt)
+        for site, release in outcome.accepted.items()
+    )
+
+
+def used_releases(outcome: Outcome[Release]) -> tuple[UsedRelease, ...]:
+    """Name the releases that went into a result."""
+    return tuple(
+        UsedRelease(site=site, release=release.digest) for site, release in outcome.accepted.items()
+    )
