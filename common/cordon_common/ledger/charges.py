@@ -82,6 +82,7 @@ class SiteState:
     charges: list[Charge] = field(default_factory=list)
     refusals: dict[tuple[str | None, str], int] = field(default_factory=dict)
     current: dict[str, Body] = field(default_factory=dict)
+    _refused_since: dict[tuple[str | None, str], int] = field(default_factory=dict)
 
     def observe(self, entry: Entry, position: Position) -> None:
         """Take in the next entry.
@@ -104,6 +105,19 @@ class SiteState:
             self.refusals[body.study, body.code] = body.count
         elif isinstance(body, PolicySet | DataRegistered):
             self.current[body.KIND] = body
+
+    def settled(self, study: str) -> list[tuple[Ticket, Settlement]]:
+        """List the settled releases of a study, oldest first."""
+        records = [r for r in self.slots.values() if r.ticket.slot.study == study]
+        pairs = [(r.ticket, r.settlement) for r in records if r.settlement]
+        return sorted(pairs, key=lambda pair: pair[1].position.seq)
+
+    def count_refusal(self, study: str | None, code: str) -> int | None:
+        """Count one more refusal; return the count when it is due for the log (1, 2, 4, 8, …)."""
+        logged = self.refusals.get((study, code), 0)
+        count = max(self._refused_since.get((study, code), 0), logged) + 1
+        self._refused_since[study, code] = count
+        return count if count >= 2 * logged else None
 
     def _reserved(self, body: ReleaseReserved, entry: Entry) -> None:
         slot = body.slot

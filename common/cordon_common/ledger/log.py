@@ -255,17 +255,12 @@ class Log:
             raise
 
     def _make_or_check(self, *, create: bool) -> None:
-        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-        tables = self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-        if version == _SCHEMA_VERSION:
-            return
-        if version or tables:
-            raise IntegrityError("IN104", "the file is not a log of this version")
-        if not create:
-            raise IntegrityError("IN106")
-        for statement in (*_SCHEMA, *self._spec.tables):
-            self._connection.execute(statement)
-        Transaction(self, self._connection, Frontier()).append(self._spec.genesis)
+        if _is_empty(self._connection):
+            if not create:
+                raise IntegrityError("IN106")
+            for statement in (*_SCHEMA, *self._spec.tables):
+                self._connection.execute(statement)
+            Transaction(self, self._connection, Frontier()).append(self._spec.genesis)
 
     def _check_whole(self) -> None:
         first = self._connection.execute("SELECT entry FROM entry WHERE seq = 0").fetchone()
@@ -346,6 +341,15 @@ def _file_id(path: Path) -> tuple[int, int]:
     except OSError:
         return (-1, -1)
     return status.st_dev, status.st_ino
+
+
+def _is_empty(connection: sqlite3.Connection) -> bool:
+    """Tell whether nothing was ever written; refuse what is not a log of this version."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    if version != (_SCHEMA_VERSION if tables else 0):
+        raise IntegrityError("IN104", "the file is not a log of this version")
+    return not tables
 
 
 def _head(connection: sqlite3.Connection, size: int | None = None) -> tuple[int, bytes, bytes]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cordon_common.canonical import digest
 from cordon_common.errors import IntegrityError, PolicyRefused
-from cordon_common.ledger.charges import Approval, Charge, SiteState, SlotRecord, Ticket
+from cordon_common.ledger.charges import Approval, Charge, Settlement, SiteState, SlotRecord, Ticket
 from cordon_common.ledger.entries import (
     SITE_KINDS,
     DataRegistered,
@@ -68,13 +68,15 @@ def site_origin(site: str, dataset: str) -> str:
 
 
 class SiteLedger:
-    """The open ledger of one site and dataset; safe for threads and for several processes."""
+    """The open ledger of one site and dataset; safe for threads and for several processes.
+
+    `log` is the log below it, for export and proofs.
+    """
 
     def __init__(self, log: Log, state: SiteState, key: SigningKey, site: str) -> None:
-        self._log = log
+        self.log = log
         self._state = state
         self._key = key
-        self._refused: dict[tuple[str | None, str], int] = {}
         self.site = site
 
     @classmethod
@@ -104,27 +106,17 @@ class SiteLedger:
         return cls(log, state, key, site)
 
     @property
-    def log(self) -> Log:
-        """The log below, for export."""
-        return self._log
-
-    @property
-    def size(self) -> int:
-        """The number of entries."""
-        return self._log.size
-
-    @property
     def public_key(self) -> PublicKey:
         """The key that signs heads and receipts."""
         return self._key.public
 
     def close(self) -> None:
         """Close the file."""
-        self._log.close()
+        self.log.close()
 
     def record(self, body: SiteOpened | PolicySet | DataRegistered | QcVerdict) -> None:
         """Note a fact; a policy or dataset that is already the current one is not noted again."""
-        with self._log.transaction() as transaction:
+        with self.log.transaction() as transaction:
             if self._state.current.get(body.KIND) != body:
                 transaction.append(body)
 
@@ -143,7 +135,7 @@ class SiteLedger:
         the ledger is held, so that two approvals cannot both take the last of the budget.
         """
         study = envelope.digest
-        with self._log.transaction() as transaction:
+        with self.log.transaction() as transaction:
             if study not in self._state.approvals:
                 admit()
                 body = StudyApproved(
@@ -154,18 +146,18 @@ class SiteLedger:
 
     def approved(self, study: str) -> Envelope | None:
         """Return the signed study with this digest if the hospital approved it."""
-        with self._log.reading():
+        with self.log.reading():
             approval = self._state.approvals.get(study)
         return approval.envelope if approval else None
 
     def approvals(self) -> list[Approval]:
         """List all approved studies, oldest first."""
-        with self._log.reading():
+        with self.log.reading():
             return list(self._state.approvals.values())
 
     def is_closed(self, study: str) -> bool:
         """Tell whether a study was closed here."""
-        with self._log.reading():
+        with self.log.reading():
             return study in self._state.closed
 
     def close_study(
@@ -176,7 +168,7 @@ class SiteLedger:
         Raises:
             PolicyRefused: PO111 when the study was never approved here.
         """
-        with self._log.transaction() as transaction:
+        with self.log.transaction() as transaction:
             self._require_approved(study)
             if study not in self._state.closed:
                 transaction.append(StudyClosed(study=study, reason=reason))
@@ -190,20 +182,19 @@ class SiteLedger:
     ) -> Ticket | StoredReply:
         """Spend the budget of one release, before it is computed.
 
-        A settled slot gives its stored reply; a slot reserved but never settled gives the same
-        ticket again without a second charge, because its first draw never left. `admit` sees all
-        charges of the ledger and raises to refuse; it runs while the ledger is held, so that of two
-        requests racing for the last of the budget exactly one wins.
+        A settled slot gives its stored reply. A slot reserved but never settled gives the same
+        ticket without a second charge: its first draw never left. `admit` sees all charges and
+        raises to refuse; it runs while the ledger is held, so of two racing requests one wins.
 
         Raises:
             PolicyRefused: PO110 when the slot was used for another request, PO111 when the study is
                 not approved, PO112 when it is closed; and what `admit` raises.
             IntegrityError, SystemFault: see `log.Log.transaction`.
         """
-        with self._log.transaction() as transaction:
+        with self.log.transaction() as transaction:
             record = self._state.slots.get(slot.key)
             if record is not None:
-                return self._again(transaction.connection, record, request_digest, event)
+                return _again(transaction.connection, record, request_digest, event)
             self._require_approved(slot.study)
             if slot.study in self._state.closed:
                 raise PolicyRefused("PO112")
@@ -224,7 +215,7 @@ class SiteLedger:
             IntegrityError: IN109 when the ticket is not of this ledger.
             SystemFault: SY001 when the disk is full; the reservation stays spent.
         """
-        with self._log.transaction() as transaction:
+        with self.log.transaction() as transaction:
             record = self._state.slots.get(ticket.slot.key)
             if record is None or record.ticket != ticket:
                 raise IntegrityError("IN109", "the ticket was not issued by this ledger")
@@ -239,7 +230,7 @@ class SiteLedger:
 
     def stored_reply(self, slot: Slot, request_digest: str) -> bytes | None:
         """Return the answer a slot already got to this very request, without writing anything."""
-        with self._log.reading() as connection:
+        with self.log.reading() as connection:
             record = self._state.slots.get(slot.key)
             if record is None or not record.settlement:
                 return None
@@ -248,56 +239,53 @@ class SiteLedger:
             return _stored(connection, record).reply
 
     def refuse(self, study: str, code: str, request_digest: str) -> None:
-        """Count a refused request; the 1st, 2nd, 4th, 8th, … of a study and code is logged.
+        """Count a refused request; only the 1st, 2nd, 4th, 8th, … of a study and code is logged.
 
-        All studies that were never approved here count together, so that the ledger's growth is
-        bounded whatever a peer asks.
+        Studies never approved here count as one: the log's growth is bounded whatever peers ask.
         """
-        with self._log.reading():
+        with self.log.reading():
             known = study if study in self._state.approvals else None
-            logged = self._state.refusals.get((known, code), 0)
-            count = max(self._refused.get((known, code), 0), logged) + 1
-            self._refused[known, code] = count
-        if logged == 0 or count >= 2 * logged:
+            count = self._state.count_refusal(known, code)
+        if count is not None:
             body = RequestRefused(study=known, code=code, request=request_digest, count=count)
-            self._log.append(body)
+            self.log.append(body)
 
     def charges(self, study: str | None = None) -> list[Charge]:
         """List what the budget paid for, oldest first; all studies, or one."""
-        with self._log.reading():
+        with self.log.reading():
             return [c for c in self._state.charges if study is None or c.study == study]
 
     def receipts(self, study: str) -> list[Envelope]:
         """Return the signed receipts of all settled releases of a study, oldest first."""
-        with self._log.reading():
-            records = [r for r in self._state.slots.values() if r.ticket.slot.study == study]
-        settled = [(r.ticket, r.settlement) for r in records if r.settlement]
-        settled.sort(key=lambda pair: pair[1].position.seq)
-        return [
-            make_receipt(
-                self._key,
-                site=self.site,
-                ticket=ticket,
-                release_digest=settlement.release_digest,
-                position=settlement.position,
-            )
-            for ticket, settlement in settled
-        ]
+        with self.log.reading():
+            settled = self._state.settled(study)
+        return [_receipt(self._key, self.site, *pair) for pair in settled]
 
     def checkpoint(self) -> str:
         """Return the ledger's head as a signed note."""
-        return self._log.checkpoint()
+        return self.log.checkpoint()
 
     def _require_approved(self, study: str) -> None:
         if study not in self._state.approvals:
             raise PolicyRefused("PO111")
 
-    def _again(
-        self, connection: sqlite3.Connection, record: SlotRecord, request: str, event: Event
-    ) -> Ticket | StoredReply:
-        if record.ticket.request_digest != request or record.ticket.event != event:
-            raise PolicyRefused("PO110")
-        return _stored(connection, record) if record.settlement else record.ticket
+
+def _receipt(key: SigningKey, site: str, ticket: Ticket, settlement: Settlement) -> Envelope:
+    return make_receipt(
+        key,
+        site=site,
+        ticket=ticket,
+        release_digest=settlement.release_digest,
+        position=settlement.position,
+    )
+
+
+def _again(
+    connection: sqlite3.Connection, record: SlotRecord, request: str, event: Event
+) -> Ticket | StoredReply:
+    if record.ticket.request_digest != request or record.ticket.event != event:
+        raise PolicyRefused("PO110")
+    return _stored(connection, record) if record.settlement else record.ticket
 
 
 def _stored(connection: sqlite3.Connection, record: SlotRecord) -> StoredReply:
