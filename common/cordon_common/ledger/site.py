@@ -68,10 +68,7 @@ def site_origin(site: str, dataset: str) -> str:
 
 
 class SiteLedger:
-    """The open ledger of one site and dataset; safe for threads and for several processes.
-
-    `log` is the log below it, for export and proofs.
-    """
+    """The open ledger of one site and dataset, over its `log`; safe for threads and processes."""
 
     def __init__(self, log: Log, state: SiteState, key: SigningKey, site: str) -> None:
         self.log = log
