@@ -127,6 +127,10 @@ CODES: dict[str, CodeInfo] = {
     "DA017": CodeInfo(
         "the key that splits the patients is not 32 bytes", "run: cordon site doctor"
     ),
+    "DA018": CodeInfo(
+        "the cohort holds more patients than the study's integer grid has room for",
+        "ask the coordinator to lower training.grid_bits",
+    ),
     "PR020": CodeInfo(
         "the study names a QC profile that this version does not have",
         "update cordon, or ask the coordinator for a study with a known profile",
@@ -208,10 +212,6 @@ CODES: dict[str, CodeInfo] = {
         "check that all sites run the same version",
     ),
     "CK022": CodeInfo("the quality gate excluded the site", "see the site's local QC report"),
-    "CK030": CodeInfo(
-        "local quality control failed, so the cohort must not train",
-        "see the local report: vault/reports in the site's folder",
-    ),
     "CK901": CodeInfo(
         "a process of the demo did not come up or ended early", "see the logs in the demo's folder"
     ),

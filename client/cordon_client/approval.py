@@ -1,0 +1,107 @@
+"""What a hospital is told before it approves a study: what will leave, and what it costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cordon_common.privacy.accounting import study_epsilon
+from cordon_common.privacy.explain import explain
+from cordon_common.privacy.schedule import planned_events, release_grid
+from cordon_common.protocol.layout import dimension, input_columns
+from cordon_common.protocol.parse import parse_model
+from cordon_common.protocol.study import Study as StudyModel
+from cordon_common.qc.summary import qc_layout
+
+if TYPE_CHECKING:
+    from cordon_common.canonical import Json
+    from cordon_common.protocol.study import Study
+    from cordon_common.signing import Envelope
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """One kind of release: how often, what it is, how much noise it carries."""
+
+    what: str
+    times: int
+    numbers: int
+    noise: str
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a hospital is told before it says yes."""
+
+    study: Study
+    leaving: tuple[Leaving, ...]
+    unprotected: tuple[str, ...]
+    epsilon_pld: float
+    epsilon_rdp: float
+    meaning: tuple[str, ...]
+
+    def as_json(self) -> Json:
+        """Return the JSON value that the ledger keeps beside the approval."""
+        return {
+            "study": self.study.name,
+            "version": self.study.version,
+            "leaving": [
+                {"what": item.what, "times": item.times, "numbers": item.numbers}
+                for item in self.leaving
+            ],
+            "unprotected": list(self.unprotected),
+        }
+
+
+_UNPROTECTED = {
+    "participation": "that this hospital takes part",
+    "qc_verdict": "the coarse verdict of quality control (pass, warn or fail, with reason codes)",
+}
+
+
+def terms_of(study: Study) -> Terms:
+    """Say in plain words what a study lets out; computed from the protocol alone."""
+    plan = planned_events(study)
+    grid = release_grid(study)
+    layout = qc_layout(study)
+    qc_std = plan.qc.noise_std_grid / grid.qc
+    clip = study.training.clip_norm
+    train_std = plan.training.noise_std_grid / grid.training
+    score_std = plan.evaluation.noise_std_grid / grid.evaluation
+    cost = study_epsilon(plan.all_events(), study.privacy.delta)
+    leaving = (
+        Leaving(
+            f"quality summary: patients counted in {len(layout.histograms)} public histograms",
+            1,
+            layout.dimension,
+            f"each count ± {qc_std:.1f} patients or more",
+        ),
+        Leaving(
+            f"training update: sum of the patients' gradients for {len(input_columns(study.cohort))}"
+            f" inputs, each patient bounded to length {clip:g}",
+            plan.rounds,
+            dimension(study),
+            f"each number ± {train_std:.3g} ({train_std / clip:.3g} patients' worth)",
+        ),
+        Leaving(
+            "evaluation: held-out patients counted by predicted risk and outcome",
+            1,
+            2 * study.evaluation.bins,
+            f"each count ± {score_std:.1f} patients",
+        ),
+    )
+    return Terms(
+        study,
+        leaving,
+        tuple(_UNPROTECTED[item] for item in study.privacy.unprotected),
+        cost.pld,
+        cost.rdp,
+        explain(plan.all_events(), study.privacy.delta).sentences,
+    )
+
+
+def study_of(envelope: Envelope) -> Study:
+    """Read the study of an envelope whose signature was checked when it was approved."""
+    return parse_model(
+        StudyModel, envelope.payload, code="PR001", what="an approved study is not valid"
+    )

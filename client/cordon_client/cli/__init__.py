@@ -1,0 +1,1 @@
+"""The hospital's sub-commands: `cordon site …`."""

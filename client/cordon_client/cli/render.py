@@ -1,0 +1,89 @@
+"""What the hospital's commands show: data in, rich tables out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import RenderableType
+
+    from cordon_client.approval import Terms
+    from cordon_client.doctor import Finding
+    from cordon_client.office import BudgetView
+
+_STYLES = {"pass": "green", "warn": "yellow", "fail": "bold red"}
+
+
+def findings_table(findings: Sequence[Finding]) -> RenderableType:
+    """Show the doctor's rows; the fix stands below what it fixes."""
+    table = Table(box=box.SIMPLE_HEAD, title="Site examination", title_justify="left")
+    table.add_column("check", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("found", overflow="fold")
+    for item in findings:
+        found = Text(item.detail)
+        if item.fix and item.status != "pass":
+            code = f"{item.code}: " if item.code else ""
+            found.append(f"\n{code}{item.fix}", style="dim")
+        table.add_row(item.check, Text(item.status, style=_STYLES[item.status]), found)
+    return table
+
+
+def terms_view(terms: Terms, lifetime: tuple[float, float, float]) -> RenderableType:
+    """Show what a study lets out, what it costs, and what would be left."""
+    study = terms.study
+    budget, held, after = lifetime
+    table = Table(box=box.SIMPLE_HEAD, title_justify="left", title="What will leave this hospital")
+    table.add_column("release", overflow="fold")
+    table.add_column("times", justify="right")
+    table.add_column("numbers", justify="right")
+    table.add_column("noise", overflow="fold")
+    for item in terms.leaving:
+        table.add_row(item.what, str(item.times), str(item.numbers), item.noise)
+    cost = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    cost.add_column(no_wrap=True)
+    cost.add_column(overflow="fold")
+    cost.add_row(
+        "cost",
+        f"epsilon {terms.epsilon_pld:.3f} at delta {study.privacy.delta:g} per patient "
+        f"(cross-check {terms.epsilon_rdp:.3f})",
+    )
+    cost.add_row("means", "\n".join(terms.meaning))
+    cost.add_row(
+        "budget", f"lifetime {budget:g}; held before {held:.3f}, with this study {after:.3f}"
+    )
+    cost.add_row("not noised", "; ".join(terms.unprotected))
+    head = Text(f"{study.name}, version {study.version}: {study.purpose}")
+    permit = Text(f"permit {study.permit.id} until {study.permit.end_date.isoformat()}")
+    return Group(head, permit, table, cost)
+
+
+def budget_table(view: BudgetView) -> RenderableType:
+    """Show the lifetime budget and every study that uses it."""
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=f"Privacy budget: {view.held_epsilon:.3f} of {view.lifetime_epsilon:g} held "
+        f"(delta {view.lifetime_delta:g})",
+        title_justify="left",
+    )
+    table.add_column("study", overflow="fold")
+    table.add_column("state")
+    for heading in ("planned", "spent", "delta", "releases"):
+        table.add_column(heading, justify="right")
+    for study in view.studies:
+        table.add_row(
+            study.name,
+            "closed" if study.closed else "open",
+            f"{study.planned_epsilon:.3f}",
+            f"{study.spent_epsilon:.3f}",
+            f"{study.delta:g}",
+            str(study.releases),
+        )
+    return table

@@ -1,0 +1,203 @@
+"""`cordon site …`: what a hospital's data engineer types. Every command is a few calls."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="The hospital: set up, check data, approve studies, run vault and gateway.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+Home = Annotated[Path, typer.Argument(help="The site's folder.", metavar="DIR")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print data as JSON on stdout.")]
+
+
+@app.command()
+def init(
+    home: Home,
+    name: Annotated[str, typer.Option(help="This hospital's name, e.g. hospital-north.")],
+    data: Annotated[Path, typer.Option(help="The cohort file: CSV or Parquet.")],
+    policy: Annotated[Path, typer.Option(help="The hospital's policy file; it is copied.")],
+    dataset: Annotated[
+        str, typer.Option(help="Name under which the privacy budget is kept for life.")
+    ] = "main",
+) -> None:
+    """Make a site: folder, keys (they never leave), empty ledger, enrolment request."""
+    from cordon_client.enrol import create_site
+    from cordon_client.home import SiteConfig, SiteHome
+    from cordon_common.cli import console
+    from cordon_common.clock import utc_now
+    from cordon_common.protocol.parse import parse_model
+
+    value = {"name": name, "dataset": {"id": dataset, "file": str(data.absolute())}}
+    config = parse_model(SiteConfig, value, code="PR004", what="the site's settings are not valid")
+    site = SiteHome(home)
+    fingerprint = create_site(site, config, policy, clock=utc_now)
+    console.success(f"site {name} is set up; identity key {fingerprint}")
+    console.next_step(f"send {site.enrolment_request} to the coordinator")
+
+
+@app.command()
+def join(
+    home: Home, kit: Annotated[Path, typer.Argument(help="The coordinator's kit file.")]
+) -> None:
+    """Take the coordinator's kit and trust its key for studies (approval is asked per study)."""
+    from cordon_client.enrol import join_site
+    from cordon_client.home import SiteHome
+    from cordon_common.cli import console
+    from cordon_common.signing import PublicKey
+
+    taken = join_site(SiteHome(home), kit)
+    fingerprint = PublicKey.parse(taken.coordinator_key).fingerprint
+    console.success(f"joined {taken.coordinator} at {taken.address}; its key is {fingerprint}")
+    console.note("compare that fingerprint with the coordinator by telephone before you approve")
+    console.next_step(f"cordon site doctor {home}")
+
+
+@app.command()
+def doctor(home: Home, *, as_json: AsJson = False) -> None:
+    """Check everything that must hold: files, keys, ledger, disk, coordinator, clock, vault."""
+    from cordon_client.cli.render import findings_table
+    from cordon_client.doctor import examine
+    from cordon_client.home import SiteHome
+    from cordon_common.cli import console
+    from cordon_common.clock import utc_now
+
+    findings = examine(SiteHome(home), utc_now)
+    if as_json:
+        console.print_json([finding.as_json() for finding in findings])
+    else:
+        console.show(findings_table(findings))
+    if any(finding.status == "fail" for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def qc(
+    cohort: Annotated[Path, typer.Argument(help="A cohort file, or a site's folder.")],
+    study: Annotated[Path, typer.Option(help="The study: YAML, or the signed file.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the report; it stays here.")
+    ] = Path("qc-report"),
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Run quality control locally and write the full report; nothing leaves, nothing is spent."""
+    from cordon_client.cli.render import qc_table
+    from cordon_client.local_qc import check_locally
+    from cordon_common.cli import console
+
+    result, report = check_locally(cohort, study, output)
+    if as_json:
+        console.print_json(result.as_json())
+    else:
+        console.show(qc_table(result))
+        console.note(f"full report: {report}")
+    if result.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def approve(
+    home: Home,
+    signed: Annotated[Path, typer.Argument(help="The signed study.")],
+    by: Annotated[str, typer.Option(help="Account id of the person who approves.")] = "",
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Show in plain words what a study lets out and costs, then record the approval."""
+    from cordon_client.cli.render import terms_view
+    from cordon_client.home import SiteHome
+    from cordon_client.kit import read_envelope
+    from cordon_client.office import Office
+    from cordon_common.cli import console
+    from cordon_common.clock import utc_now
+    from cordon_common.errors import UsageError
+
+    envelope = read_envelope(signed)
+    with Office.open(SiteHome(home), clock=utc_now) as office:
+        terms = office.examine(envelope)
+        console.show(terms_view(terms, office.lifetime(terms)))
+        if not yes:
+            if not sys.stdin.isatty():
+                raise UsageError("US001", "nobody is there to answer", fix="add --yes")
+            typer.confirm("Approve this study for this hospital?", abort=True, err=True)
+        office.approve(envelope, by=by)
+    console.success(f"approved {terms.study.name} version {terms.study.version}")
+    console.note(f"digest {terms.study.digest}")
+
+
+@app.command()
+def close(
+    home: Home,
+    study: Annotated[str, typer.Argument(help="Name of the study, or its digest.")],
+) -> None:
+    """Make no new release in a study; its unspent part returns to the lifetime budget."""
+    from cordon_client.home import SiteHome
+    from cordon_client.office import Office
+    from cordon_common.cli import console
+    from cordon_common.clock import utc_now
+
+    with Office.open(SiteHome(home), clock=utc_now) as office:
+        closed = office.close_study(study)
+    console.success(f"closed {closed.name}; what it had spent stays spent")
+
+
+@app.command()
+def vault(home: Home) -> None:
+    """Run the vault: data, ledger and keys behind a unix socket. Needs no network."""
+    from cordon_client.home import SiteHome
+    from cordon_client.vault.run import run_vault
+    from cordon_common.clock import utc_now
+
+    run_vault(SiteHome(home), clock=utc_now)
+
+
+@app.command()
+def gateway(home: Home) -> None:
+    """Run the gateway: the Flower client that may only ask the vault. Needs no data, no keys."""
+    from cordon_client.gateway.run import run_gateway
+    from cordon_client.home import SiteHome
+    from cordon_client.kit import gateway_settings
+
+    run_gateway(gateway_settings(SiteHome(home)))
+
+
+@app.command()
+def budget(home: Home, *, as_json: AsJson = False) -> None:
+    """Show what each study spent, holds and leaves of the lifetime budget (recomputed)."""
+    from cordon_client.cli.render import budget_table
+    from cordon_client.home import SiteHome
+    from cordon_client.office import Office
+    from cordon_common.cli import console
+    from cordon_common.clock import utc_now
+
+    with Office.open(SiteHome(home), clock=utc_now) as office:
+        view = office.budget()
+    if as_json:
+        console.print_json(view.as_json())
+    else:
+        console.show(budget_table(view))
+
+
+@app.command()
+def export(
+    home: Home,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The bundle to write (zip).")],
+) -> None:
+    """Write the audit bundle: ledger, checkpoint, keys, studies, policy. No patient data."""
+    from cordon_client.home import SiteHome
+    from cordon_client.office import Office
+    from cordon_common.cli import console
+    from cordon_common.clock import utc_now
+
+    with Office.open(SiteHome(home), clock=utc_now) as office:
+        office.export(output)
+    console.success(f"wrote {output}")
+    console.next_step(f"cordon audit verify {output}")

@@ -1,0 +1,205 @@
+"""The hospital's desk: approvals, budget, export; what a person does with the ledger open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from cordon_client.approval import Terms, study_of, terms_of
+from cordon_client.vault.policy import check_lifetime, check_permit, check_study, load_policy
+from cordon_client.vault.state import policy_entry
+from cordon_common.errors import PolicyRefused, UsageError
+from cordon_common.ledger.site import SiteLedger
+from cordon_common.privacy.accounting import study_epsilon
+from cordon_common.privacy.filter import BudgetFilter
+from cordon_common.privacy.schedule import planned_events
+from cordon_common.protocol.parse import open_study
+from cordon_common.signing import SigningKey
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from cordon_client.home import SiteHome
+    from cordon_client.vault.policy import SitePolicy
+    from cordon_common.canonical import Json
+    from cordon_common.clock import Clock
+    from cordon_common.privacy.events import Event
+    from cordon_common.protocol.study import Study
+    from cordon_common.signing import Envelope
+
+
+@dataclass(frozen=True)
+class StudyBudget:
+    """One approved study: ε of its plan and of what was executed so far, at its own δ."""
+
+    name: str
+    digest: str
+    closed: bool
+    delta: float
+    planned_epsilon: float
+    spent_epsilon: float
+    releases: int
+
+    def as_json(self) -> Json:
+        """Return the JSON value."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class BudgetView:
+    """The lifetime budget and the studies that use it; every ε is recomputed from events."""
+
+    lifetime_epsilon: float
+    lifetime_delta: float
+    held_epsilon: float
+    studies: tuple[StudyBudget, ...]
+
+    def as_json(self) -> Json:
+        """Return the JSON value."""
+        return {
+            "lifetime_epsilon": self.lifetime_epsilon,
+            "lifetime_delta": self.lifetime_delta,
+            "held_epsilon": self.held_epsilon,
+            "studies": [study.as_json() for study in self.studies],
+        }
+
+
+class Office:
+    """An open ledger with the policy beside it; use as a context manager."""
+
+    def __init__(
+        self, home: SiteHome, ledger: SiteLedger, policy: SitePolicy, clock: Clock
+    ) -> None:
+        self._home = home
+        self._policy = policy
+        self._clock = clock
+        self.ledger = ledger
+
+    @classmethod
+    def open(cls, home: SiteHome, *, clock: Clock) -> Office:
+        """Open a site's ledger, which verifies it.
+
+        Raises:
+            IntegrityError: IN101 to IN109 for the ledger, IN002 for the key.
+            UsageError: US002; ProtocolError: PR004.
+        """
+        config = home.config()
+        policy = load_policy(home.policy_file)
+        ledger = SiteLedger.open(
+            home.ledger,
+            key=SigningKey.load(home.identity_key),
+            site=config.name,
+            dataset=config.dataset.id,
+            clock=clock,
+        )
+        return cls(home, ledger, policy, clock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.ledger.close()
+
+    def examine(self, envelope: Envelope) -> Terms:
+        """Check a signed study against the policy and say what it lets out; records nothing.
+
+        Raises:
+            ProtocolError: PR001, PR003, PR007; IntegrityError: IN001.
+            PolicyRefused: PO101 to PO105, PO112; BudgetExhausted: BU001.
+        """
+        study = open_study(envelope, self._policy.trusted_keys)
+        check_study(self._policy, study, self.ledger.site, self.ledger.public_key)
+        check_permit(study, self._clock().date())
+        if self.ledger.is_closed(study.digest):
+            raise PolicyRefused("PO112")
+        self._check_budget(study)
+        return terms_of(study)
+
+    def approve(self, envelope: Envelope, *, by: str) -> Terms:
+        """Record the approval; the study's whole plan is held against the budget from here on.
+
+        Raises:
+            As `examine`; of two approvals racing for the last of the budget one is refused.
+        """
+        terms = self.examine(envelope)
+        self.ledger.record(policy_entry(self._policy))
+        self.ledger.approve(
+            envelope,
+            terms.as_json(),
+            admit=lambda: self._check_budget(terms.study),
+            approved_by=by,
+        )
+        return terms
+
+    def close_study(self, name: str) -> Study:
+        """Close an approved study by name or digest; its unspent part becomes free again.
+
+        Raises:
+            UsageError: US005 when no approved study is called so.
+        """
+        for approval in self.ledger.approvals():
+            study = study_of(approval.envelope)
+            if name in {study.name, study.digest} and not self.ledger.is_closed(study.digest):
+                self.ledger.close_study(study.digest, "withdrawn")
+                return study
+        raise UsageError("US005")
+
+    def budget(self) -> BudgetView:
+        """Recompute what the studies spent and hold."""
+        lifetime = self._policy.lifetime
+        held = [events for _, events in self._held()]
+        return BudgetView(
+            lifetime.epsilon,
+            lifetime.delta,
+            BudgetFilter(lifetime.epsilon, lifetime.delta).spent(held),
+            tuple(self._study_budget(study) for study, _ in self._held()),
+        )
+
+    def lifetime(self, terms: Terms) -> tuple[float, float, float]:
+        """Return lifetime ε, ε held now, and ε held once this study is approved as well."""
+        lifetime = self._policy.lifetime
+        budget = BudgetFilter(lifetime.epsilon, lifetime.delta)
+        others = [events for study, events in self._held() if study.digest != terms.study.digest]
+        asked = planned_events(terms.study).all_events()
+        return lifetime.epsilon, budget.spent(others), budget.spent([*others, asked])
+
+    def export(self, output: Path) -> None:
+        """Write the site's audit bundle."""
+        from cordon_common.ledger.bundle import export_site_bundle
+
+        export_site_bundle(self.ledger, output, policy=self._policy.model_dump(mode="json"))
+
+    def _check_budget(self, study: Study) -> None:
+        others = [events for other, events in self._held() if other.digest != study.digest]
+        check_lifetime(self._policy, others, planned_events(study).all_events())
+
+    def _held(self) -> list[tuple[Study, list[Event]]]:
+        """List per study the events that count: its whole plan, or once closed what was spent."""
+        held = []
+        for approval in self.ledger.approvals():
+            study = study_of(approval.envelope)
+            if self.ledger.is_closed(study.digest):
+                events = [charge.event for charge in self.ledger.charges(study.digest)]
+            else:
+                events = planned_events(study).all_events()
+            held.append((study, events))
+        return held
+
+    def _study_budget(self, study: Study) -> StudyBudget:
+        delta = study.privacy.delta
+        spent = [charge.event for charge in self.ledger.charges(study.digest)]
+        return StudyBudget(
+            study.name,
+            study.digest,
+            self.ledger.is_closed(study.digest),
+            delta,
+            study_epsilon(planned_events(study).all_events(), delta).pld,
+            study_epsilon(spent, delta).pld,
+            len(spent),
+        )

@@ -1,0 +1,178 @@
+"""The only way out of the vault: reserve → compute → settle → sign → return.
+
+Guarantees:
+- every data-dependent byte that leaves is charged to the ledger before it is computed;
+- the same request again gets the stored answer, never a second draw;
+- what fails leaves as a code of the closed table and nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from cordon_client.models.registry import initial_weights
+from cordon_common.canonical import digest
+from cordon_common.errors import BudgetExhausted, CordonError, PolicyRefused, ProtocolError
+from cordon_common.ledger.receipt import make_receipt
+from cordon_common.ledger.site import StoredReply
+from cordon_common.privacy.schedule import planned_events
+from cordon_common.wire import (
+    DescribeReply,
+    DescribeRequest,
+    ReceiptsReply,
+    ReceiptsRequest,
+    ReleaseReply,
+    ReleaseRequest,
+    arrays_digest,
+    decode,
+    encode,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cordon_client.vault.state import VaultState
+    from cordon_common.ledger.charges import Charge
+    from cordon_common.ledger.log import Position
+    from cordon_common.privacy.events import Event
+    from cordon_common.protocol.study import Study
+    from cordon_common.wire import Arrays, Rpc, Slot
+
+_LOG = logging.getLogger("cordon.vault")
+
+
+class Airlock:
+    """Answers the five calls of the vault's service; see the module's guarantees."""
+
+    def __init__(self, state: VaultState) -> None:
+        self._state = state
+        self._slot_locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._locks_guard = threading.Lock()
+
+    def answer(self, rpc: Rpc, data: bytes) -> bytes:
+        """Answer one request.
+
+        Raises:
+            CordonError: only ever with a code of the table and its fixed text.
+        """
+        study_digest = ""
+        try:
+            message, arrays = decode(data)
+            if isinstance(message, DescribeRequest) and rpc == "describe":
+                study_digest = message.study
+                return self._describe(message)
+            if isinstance(message, ReceiptsRequest) and rpc == "receipts":
+                study_digest = message.study
+                return self._receipts(message)
+            if isinstance(message, ReleaseRequest) and rpc == message.slot.phase:
+                study_digest = message.slot.study
+                return self._release(message, arrays, digest(data))
+            raise ProtocolError("PR005", why=f"this is not a request for {rpc}")
+        except CordonError as error:
+            _LOG.warning("refused rpc=%s code=%s", rpc, error.code)
+            if isinstance(error, PolicyRefused | ProtocolError):
+                self._state.ledger.refuse(study_digest, error.code, digest(data))
+            raise type(error)(error.code) from None
+
+    def _describe(self, message: DescribeRequest) -> bytes:
+        """Say that the study is approved here, and which initial weights it implies."""
+        study = self._state.approved_study(message.study)
+        weights: Arrays = {"weights": initial_weights(study)}
+        return encode(
+            DescribeReply(
+                site=self._state.site,
+                study=message.study,
+                run=message.run,
+                weights_digest=arrays_digest(weights),
+                software=self._state.software,
+            ),
+            weights,
+        )
+
+    def _receipts(self, message: ReceiptsRequest) -> bytes:
+        """Return the signed receipts of what this study was given, and the ledger's checkpoint."""
+        self._state.approved_study(message.study)
+        return encode(
+            ReceiptsReply(
+                site=self._state.site,
+                study=message.study,
+                receipts=tuple(self._state.ledger.receipts(message.study)),
+                checkpoint=self._state.ledger.checkpoint(),
+            )
+        )
+
+    def _release(self, message: ReleaseRequest, arrays: Arrays, request_digest: str) -> bytes:
+        slot = message.slot
+        study = self._state.approved_study(slot.study)
+        event = _planned_event(study, slot)
+        with self._slot_lock(slot.key):
+            stored = self._state.ledger.stored_reply(slot, request_digest)
+            if stored is not None:
+                return stored
+            self._state.check_request(study, slot, arrays)
+            outcome = self._state.ledger.reserve(
+                slot, request_digest, event, lambda charges: _admit(study, slot, event, charges)
+            )
+            if isinstance(outcome, StoredReply):
+                return outcome.reply
+            released = self._state.compute(study, slot, event, arrays)
+            release_digest = arrays_digest(released.arrays)
+
+            def make_reply(position: Position) -> bytes:
+                receipt = make_receipt(
+                    self._state.key,
+                    site=self._state.site,
+                    ticket=outcome,
+                    release_digest=release_digest,
+                    position=position,
+                )
+                reply = ReleaseReply(
+                    site=self._state.site,
+                    slot=slot,
+                    release_digest=release_digest,
+                    receipt=receipt,
+                    verdict=released.verdict,
+                )
+                return encode(reply, released.arrays)
+
+            reply = self._state.ledger.settle(outcome, release_digest, make_reply)
+        self._state.after_release(study, slot, arrays)
+        return reply
+
+    def _slot_lock(self, key: str) -> threading.Lock:
+        with self._locks_guard:
+            return self._slot_locks[key]
+
+
+def _planned_event(study: Study, slot: Slot) -> Event:
+    """Look up what the approved study allows in a slot.
+
+    Raises:
+        PolicyRefused: PO106 when the slot is not in the study's plan.
+    """
+    plan = planned_events(study)
+    rounds = {"qc": 1, "train": plan.rounds, "evaluate": 1}[slot.phase]
+    if slot.round >= rounds or slot.attempt >= study.timing.max_attempts:
+        raise PolicyRefused("PO106")
+    return {"qc": plan.qc, "train": plan.training, "evaluate": plan.evaluation}[slot.phase]
+
+
+def _admit(study: Study, slot: Slot, event: Event, charges: Sequence[Charge]) -> None:
+    """Refuse a charge beyond the study's approved plan (runs inside the ledger's transaction).
+
+    The plan as a whole was held against the lifetime budget at approval, so what stays inside
+    the plan stays inside the budget.
+
+    Raises:
+        BudgetExhausted: BU002 when every release of this kind is used up.
+    """
+    plan = planned_events(study)
+    planned = {"qc": 1, "training": plan.rounds, "evaluation": 1}[event.purpose]
+    used = sum(
+        charge.study == slot.study and charge.event.purpose == event.purpose for charge in charges
+    )
+    if used >= planned:
+        raise BudgetExhausted("BU002", why=f"{used} of {planned} {event.purpose} releases are used")

@@ -1,0 +1,194 @@
+"""What a running vault holds: keys, ledger, policy, and per study the loaded cohort."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from cordon_client.enrol import load_split_key
+from cordon_client.training.fedsgd import release_round
+from cordon_client.training.noise import release
+from cordon_client.training.scoring import score_counts
+from cordon_client.vault.cohort import fingerprint, load_cohort
+from cordon_client.vault.local_report import keep_model_report, keep_qc_report
+from cordon_client.vault.policy import check_permit, check_study, load_policy
+from cordon_common.errors import CordonError, DataError, PolicyRefused, ProtocolError
+from cordon_common.ledger.entries import DataRegistered, PolicySet, QcVerdict, SiteOpened
+from cordon_common.ledger.site import SiteLedger
+from cordon_common.privacy.schedule import release_grid, site_patients_cap
+from cordon_common.protocol.layout import dimension
+from cordon_common.protocol.parse import open_study
+from cordon_common.signing import SigningKey
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from cordon_client.home import SiteConfig, SiteHome
+    from cordon_client.vault.cohort import StudyCohort
+    from cordon_client.vault.policy import SitePolicy
+    from cordon_common.canonical import Json
+    from cordon_common.clock import Clock
+    from cordon_common.privacy.events import Event
+    from cordon_common.protocol.study import Study
+    from cordon_common.wire import Arrays, Slot
+
+_SOFTWARE = ("cordon-common", "cordon-client", "numpy", "pandas", "torch")
+
+
+@dataclass(frozen=True)
+class Released:
+    """Noised integers, ready to be settled; `verdict` is the study's declared unprotected part."""
+
+    arrays: Arrays
+    verdict: dict[str, Json] | None = None
+
+
+class VaultState:
+    """Everything behind the airlock. Nothing in here returns bytes to the gateway."""
+
+    def __init__(self, home: SiteHome, *, clock: Clock) -> None:
+        self._home = home
+        self._clock = clock
+        self._config = home.config()
+        self._policy = load_policy(home.policy_file)
+        self._split_key = load_split_key(home)
+        self._cohorts: dict[str, StudyCohort] = {}
+        self._studies: dict[str, Study] = {}
+        self._loading = threading.Lock()
+        self.key = SigningKey.load(home.identity_key)
+        self.software = {name: version(name) for name in _SOFTWARE}
+        self.ledger = SiteLedger.open(
+            home.ledger,
+            key=self.key,
+            site=self._config.name,
+            dataset=self._config.dataset.id,
+            clock=clock,
+        )
+        self._record_start()
+
+    @property
+    def site(self) -> str:
+        """This hospital's name."""
+        return self._config.name
+
+    @property
+    def config(self) -> SiteConfig:
+        """`site.yaml` as read at start."""
+        return self._config
+
+    @property
+    def home(self) -> SiteHome:
+        """The site's folder."""
+        return self._home
+
+    def _record_start(self) -> None:
+        self.ledger.record(SiteOpened(software=self.software))
+        self.ledger.record(policy_entry(self._policy))
+        print_ = fingerprint(Path(self._config.dataset.file), self._split_key)
+        self.ledger.record(DataRegistered(dataset=self._config.dataset.id, fingerprint=print_))
+
+    def ready(self) -> bool:
+        """Tell whether data can be read, the ledger still answers, and nothing is in the way."""
+        try:
+            self.ledger.checkpoint()
+        except CordonError:
+            return False
+        return os.access(self._config.dataset.file, os.R_OK)
+
+    def approved_study(self, digest: str) -> Study:
+        """Return an approved study that the policy still allows today.
+
+        Raises:
+            PolicyRefused: PO100 not approved, PO101 to PO105 the policy's own reasons.
+        """
+        study = self._studies.get(digest)
+        if study is None:
+            envelope = self.ledger.approved(digest)
+            if envelope is None:
+                raise PolicyRefused("PO100")
+            study = open_study(envelope, self._policy.trusted_keys)
+            check_study(self._policy, study, self.site, self.key.public)
+            self._studies[digest] = study
+        check_permit(study, self._clock().date())
+        return study
+
+    def cohort(self, study: Study) -> StudyCohort:
+        """Return the study's cohort, read from the file at its first use and then kept.
+
+        Raises:
+            DataError: when the file cannot be used.
+        """
+        with self._loading:
+            if study.digest not in self._cohorts:
+                cohort = load_cohort(study, self._config, self._split_key)
+                if cohort.train.n_patients + cohort.holdout.n_patients > site_patients_cap(study):
+                    raise DataError("DA018")
+                self._cohorts[study.digest] = cohort
+                keep_qc_report(self._home, study, cohort)
+            return self._cohorts[study.digest]
+
+    def check_request(self, study: Study, slot: Slot, arrays: Arrays) -> None:
+        """Refuse what does not fit the study, before anything is charged.
+
+        Raises:
+            ProtocolError: PR008 wrong arrays; PolicyRefused: PO107 before quality control;
+            CheckFailed: CK101 to CK109 when quality control failed; DataError: DA001 to DA018.
+        """
+        expected = {} if slot.phase == "qc" else {"weights": (dimension(study),)}
+        given = {name: array.shape for name, array in arrays.items()}
+        if given != expected or any(a.dtype != np.float64 for a in arrays.values()):
+            raise ProtocolError("PR008")
+        cohort = self.cohort(study)
+        if slot.phase == "qc":
+            return
+        if not any(c.event.purpose == "qc" for c in self.ledger.charges(slot.study)):
+            raise PolicyRefused("PO107")
+        cohort.qc.require_trainable()
+
+    def compute(self, study: Study, slot: Slot, event: Event, arrays: Arrays) -> Released:
+        """Compute and noise one release; the caller has reserved its cost.
+
+        Guarantee: the returned integers carry Gaussian noise of std `event.noise_std_grid`.
+        """
+        cohort = self.cohort(study)
+        grid = release_grid(study)
+        if slot.phase == "train":
+            noised = release_round(cohort.train, _weights(arrays), study, event)
+            return Released({"release": noised})
+        if slot.phase == "qc":
+            exact, gamma = cohort.qc.summary, grid.qc
+        else:
+            exact = score_counts(cohort.holdout, _weights(arrays), study)
+            gamma = grid.evaluation
+        noised = release(exact, grid_per_unit=gamma, noise_std_grid=event.noise_std_grid)
+        if slot.phase != "qc":
+            return Released({"release": noised})
+        verdict = cohort.qc.verdict.as_json()
+        self.ledger.record(QcVerdict(study=slot.study, run=slot.run, verdict=verdict))
+        return Released({"release": noised}, verdict)
+
+    def after_release(self, study: Study, slot: Slot, arrays: Arrays) -> None:
+        """Keep what the hospital wants to read about a finished step; nothing of it leaves."""
+        if slot.phase == "evaluate":
+            keep_model_report(self._home, study, self.cohort(study), _weights(arrays))
+
+
+def _weights(arrays: Arrays) -> npt.NDArray[np.float64]:
+    """Return the `weights` array, whose shape and type `check_request` has checked."""
+    return cast("npt.NDArray[np.float64]", arrays["weights"])
+
+
+def policy_entry(policy: SitePolicy) -> PolicySet:
+    """Say in the ledger which policy holds from here on."""
+    return PolicySet(
+        policy=policy.digest,
+        lifetime_epsilon=policy.lifetime.epsilon,
+        lifetime_delta=policy.lifetime.delta,
+        trusted_coordinators=policy.trusted_coordinators,
+    )
