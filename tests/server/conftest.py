@@ -16,10 +16,11 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from cordon_common.canonical import canonical_bytes, digest
+from cordon_common.canonical import canonical_bytes
 from cordon_common.enrolment import REQUEST_TYPE, EnrolmentRequest
 from cordon_common.errors import CordonError, error_for
-from cordon_common.ledger.site import SiteLedger, StoredReply, make_receipt
+from cordon_common.ledger.receipt import make_receipt
+from cordon_common.ledger.site import SiteLedger, StoredReply
 from cordon_common.privacy.calibrate import resolve
 from cordon_common.privacy.schedule import planned_events, release_grid
 from cordon_common.protocol.layout import dimension
@@ -38,6 +39,7 @@ from cordon_common.wire import (
     arrays_digest,
     decode,
     encode,
+    request_digest,
 )
 from cordon_server import campaign as campaign_module
 from cordon_server.context import Waiting
@@ -148,7 +150,7 @@ class FakeHospital:
                 )
             )
         assert isinstance(message, ReleaseRequest)
-        return self.release(message.slot, arrays, digest(data))
+        return self.release(message.slot, arrays, request_digest(message, arrays_digest(arrays)))
 
     def describe(self, message):
         if message.study not in self.studies:
@@ -166,11 +168,11 @@ class FakeHospital:
     def initial_weights(self, study):
         return np.linspace(-0.1, 0.1, dimension(study))
 
-    def release(self, slot, arrays, request_digest):
+    def release(self, slot, arrays, asked):
         study = self.studies[slot.study]
         plan = planned_events(study)
         event = {"qc": plan.qc, "train": plan.training, "evaluate": plan.evaluation}[slot.phase]
-        ticket = self.ledger.reserve(slot, request_digest, event, lambda charges: None)
+        ticket = self.ledger.reserve(slot, asked, event, lambda charges: None)
         if isinstance(ticket, StoredReply):
             return ticket.reply
         values = self.noised(study, slot, event, self.exact(study, slot, arrays))

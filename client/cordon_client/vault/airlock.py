@@ -29,6 +29,7 @@ from cordon_common.wire import (
     arrays_digest,
     decode,
     encode,
+    request_digest,
 )
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ class Airlock:
                 return self._receipts(message)
             if isinstance(message, ReleaseRequest) and rpc == message.slot.phase:
                 study_digest = message.slot.study
-                return self._release(message, arrays, digest(data))
+                asked = request_digest(message, arrays_digest(arrays))
+                return self._release(message, arrays, asked)
             raise ProtocolError("PR005", why=f"this is not a request for {rpc}")
         except CordonError as error:
             _LOG.warning("refused rpc=%s code=%s", rpc, error.code)
@@ -104,17 +106,17 @@ class Airlock:
             )
         )
 
-    def _release(self, message: ReleaseRequest, arrays: Arrays, request_digest: str) -> bytes:
+    def _release(self, message: ReleaseRequest, arrays: Arrays, asked: str) -> bytes:
         slot = message.slot
         study = self._state.approved_study(slot.study)
         event = _planned_event(study, slot)
         with self._slot_lock(slot.key):
-            stored = self._state.ledger.stored_reply(slot, request_digest)
+            stored = self._state.ledger.stored_reply(slot, asked)
             if stored is not None:
                 return stored
             self._state.check_request(study, slot, arrays)
             outcome = self._state.ledger.reserve(
-                slot, request_digest, event, lambda charges: _admit(study, slot, event, charges)
+                slot, asked, event, lambda charges: _admit(study, slot, event, charges)
             )
             if isinstance(outcome, StoredReply):
                 return outcome.reply

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cordon_common.canonical import digest
 from cordon_common.ledger.entries import ReleaseReceived, UsedRelease
 from cordon_common.privacy.schedule import planned_events
-from cordon_common.wire import ReleaseRequest, Slot, encode
+from cordon_common.wire import ReleaseRequest, Slot, arrays_digest, encode, request_digest
 from cordon_server.answers import Expected, check_release
 from cordon_server.context import Question, ask
 from cordon_server.journal import SiteReply
@@ -40,8 +39,10 @@ def ask_releases(
     slot = Slot(study=campaign.digest, run=campaign.run, phase=phase, round=number)
     plan = planned_events(campaign.study)
     event = {"qc": plan.qc, "train": plan.training, "evaluate": plan.evaluation}[phase]
-    request = encode(ReleaseRequest(slot=slot), arrays)
-    expected = Expected(slot, event, digest(request))
+    message = ReleaseRequest(slot=slot)
+    request = encode(message, arrays)
+    asked = request_digest(message, arrays_digest(arrays or {}))
+    expected = Expected(slot, event, asked)
 
     def check(site: str, data: bytes) -> Release:
         return check_release(site, data, campaign.roster[site], expected)
