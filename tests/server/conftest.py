@@ -363,3 +363,11 @@ def make_federation(tmp_path):
 @pytest.fixture
 def federation(make_federation):
     return make_federation("one")
+
+
+@pytest.fixture(scope="module")
+def one_federation(tmp_path_factory):
+    """A federation that several tests of a module look at."""
+    federation = Federation(tmp_path_factory.mktemp("federation"))
+    yield federation
+    federation.close()
