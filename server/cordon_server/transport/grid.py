@@ -19,6 +19,7 @@ MESSAGE_TYPES: Final = {
 }
 POLL_MIN_S = 0.05
 POLL_MAX_S = 0.2
+HELD_S = 0.4
 REJOIN_S = 15.0
 _NODES_EVERY_S = 1.0
 _CODE = re.compile(r"[A-Z]{2}[0-9]{3}")
@@ -86,6 +87,7 @@ class _Exchange:
         self._sent: dict[str, int] = {}  # message id -> node id, all that may still be answered
         self._activated: dict[int, str] = {}
         self._offline_since: dict[int, float] = {}
+        self._poll_s = 0.0
         self._started = time.monotonic()
 
     def run(self, timeout_s: float, minimum: int) -> dict[int, Reply]:
@@ -100,12 +102,16 @@ class _Exchange:
             elif self._pull():
                 pause_s = POLL_MIN_S
             else:
-                time.sleep(pause_s)
-                pause_s = min(pause_s * 1.3, POLL_MAX_S)
+                pause_s = self._pause(pause_s)
             if self._elapsed() > next_look:
                 self._ask_rejoined(ttl_s=timeout_s)
                 next_look = self._elapsed() + _NODES_EVERY_S
         return self._replies
+
+    def _pause(self, pause_s: float) -> float:
+        if self._poll_s < HELD_S:  # else the SuperLink has done the waiting
+            time.sleep(pause_s)
+        return min(pause_s * 1.3, POLL_MAX_S)
 
     def _activations(self) -> dict[int, str]:
         return {
@@ -137,9 +143,13 @@ class _Exchange:
 
     def _pull(self) -> bool:
         if not self._sent:
+            self._poll_s = 0.0
             return False
         arrived = False
-        for message in self._grid.pull_messages(list(self._sent)):
+        started = time.monotonic()
+        messages = self._grid.pull_messages(list(self._sent))
+        self._poll_s = time.monotonic() - started
+        for message in messages:
             node = self._sent.pop(message.metadata.reply_to_message_id, None)
             if node is None or node in self._replies:
                 continue

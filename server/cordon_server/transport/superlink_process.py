@@ -13,13 +13,20 @@ from starlette.middleware import Middleware
 
 from cordon_common.processes import end_with_parent
 from cordon_server.transport.guard import Guard
+from cordon_server.transport.held_polls import HeldPolls
+from cordon_server.transport.tuning import OneWorker, tune
 
 
 def main() -> None:
     """Run the SuperLink with the arguments and the control token that come on stdin."""
     settings = json.loads(end_with_parent())
     token: str = settings["control_token"]
-    extensions.get_middleware = lambda: (Middleware(Guard, token=token),)
+    tune()
+    extensions.get_middleware = lambda: (
+        Middleware(Guard, token=token),
+        Middleware(OneWorker),
+        Middleware(HeldPolls),
+    )
     sys.argv = ["flower-superlink", *settings["arguments"]]
     flower_superlink()
 
