@@ -53,20 +53,34 @@ def study_value(roster, **changes):
         "cohort": {
             "patient_id": "patient_id",
             "features": [
-                {"name": "age", "type": "number", "unit": "years", "range": [0, 120],
-                 "typical": [30, 80]},
-                {"name": "marker", "type": "number", "unit": "1", "range": [-9, 9],
-                 "typical": [-3, 3]},
+                {
+                    "name": "age",
+                    "type": "number",
+                    "unit": "years",
+                    "range": [0, 120],
+                    "typical": [30, 80],
+                },
+                {
+                    "name": "marker",
+                    "type": "number",
+                    "unit": "1",
+                    "range": [-9, 9],
+                    "typical": [-3, 3],
+                },
                 {"name": "sex", "type": "category", "categories": ["f", "m"]},
             ],
             "label": {"name": "outcome", "positive": ["1"], "negative": ["0"]},
         },
         "qc": {"gate": {"min_patients": 20, "min_sites": 2}},
         "model": {"family": "logistic"},
-        "training": {"algorithm": "dp-fedsgd", "rounds": 4, "clip_norm": 1.0, "divisor": 200,
-                     "optimizer": {"name": "sgd", "learning_rate": 1.0}},
-        "privacy": {"epsilon": 3.0, "delta": 1e-5,
-                    "unprotected": ["participation", "qc_verdict"]},
+        "training": {
+            "algorithm": "dp-fedsgd",
+            "rounds": 4,
+            "clip_norm": 1.0,
+            "divisor": 200,
+            "optimizer": {"name": "sgd", "learning_rate": 1.0},
+        },
+        "privacy": {"epsilon": 3.0, "delta": 1e-5, "unprotected": ["participation", "qc_verdict"]},
         "roster": roster,
     }
     return value | changes
@@ -112,8 +126,10 @@ def make_site(root, cohort, approve=True, **changes):
     trust_coordinator(home.policy_file, coordinator.public, "test coordinator")
     roster = [
         {"site": name, "key": str(key.public), "expected_patients": 120}
-        for name, key in (("north", SigningKey.load(home.identity_key)),
-                          ("south", SigningKey.generate()))
+        for name, key in (
+            ("north", SigningKey.load(home.identity_key)),
+            ("south", SigningKey.generate()),
+        )
     ]
     value = study_value(roster, **changes)
     study = resolve(parse_model(Study, value, code="PR001", what="test study"))

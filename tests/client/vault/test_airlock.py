@@ -37,8 +37,11 @@ def test_a_site_describes_an_approved_study_and_its_initial_weights(site, airloc
 
 def test_every_release_is_charged_as_planned_and_signed(site, airlock, weights):
     plan = planned_events(site.study)
-    for phase, event, given in (("qc", plan.qc, None), ("train", plan.training, weights),
-                                ("evaluate", plan.evaluation, weights)):
+    for phase, event, given in (
+        ("qc", plan.qc, None),
+        ("train", plan.training, weights),
+        ("evaluate", plan.evaluation, weights),
+    ):
         data = site.request(phase, weights=given)
         reply, arrays = decode(airlock.answer(phase, data))
         charge = site.charges()[-1]
@@ -125,10 +128,12 @@ def test_a_crash_between_reserve_and_settle_neither_loses_nor_doubles_the_charge
 
 
 @pytest.mark.parametrize(
-    ("phase", "round_", "attempt"), [("train", 4, 0), ("qc", 1, 0), ("evaluate", 1, 0),
-                                     ("train", 0, 3)]
+    ("phase", "round_", "attempt"),
+    [("train", 4, 0), ("qc", 1, 0), ("evaluate", 1, 0), ("train", 0, 3)],
 )
-def test_a_slot_outside_the_approved_plan_is_refused(site, airlock, weights, phase, round_, attempt):
+def test_a_slot_outside_the_approved_plan_is_refused(
+    site, airlock, weights, phase, round_, attempt
+):
     given = None if phase == "qc" else weights
     data = site.request(phase, round_, weights=given, attempt=attempt)
     assert refused(airlock, phase, data) == "PO106"
