@@ -119,13 +119,20 @@ def first_per_patient(patient: Codes, rows: RowHashes, candidates: Mask, cap: in
     Guarantee: depends on the patient's own records and the key only, not on their order.
     """
     index = np.flatnonzero(candidates)
+    if np.bincount(patient[index]).max(initial=0) <= cap:
+        return candidates.copy()
     order = index[np.lexsort((rows.low[index], rows.high[index], patient[index]))]
     owner = patient[order]
-    starts = np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]]) if len(order) else order
+    starts = _starts(owner)
     rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
     chosen = np.zeros(len(candidates), dtype=np.bool_)
     chosen[order[rank < cap]] = True
     return chosen
+
+
+def _starts(sorted_owner: Codes) -> Codes:
+    """Return where each run of equal numbers begins."""
+    return np.flatnonzero(np.diff(sorted_owner, prepend=-1)).astype(np.int64)
 
 
 def _group_rows(rows: RowHashes) -> tuple[Codes, Codes]:
@@ -178,7 +185,7 @@ def _twins(patient: Codes, rows: RowHashes, chosen: Mask, hashes: list[bytes]) -
         return 0, survivor
     order = index[np.argsort(patient[index], kind="stable")]
     owner = patient[order]
-    starts = np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]])
+    starts = _starts(owner)
     # Adding keyed hashes modulo 2^64 hashes the set (Clarke et al. 2003, MSet-Add-Hash).
     frame = pd.DataFrame(
         {
@@ -207,10 +214,9 @@ def _hashes_by_content(
     index = np.flatnonzero(chosen)
     order = index[np.argsort(patient[index], kind="stable")]
     owner = patient[order]
-    starts = np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]]) if len(order) else order
-    for start, stop in zip(starts, np.r_[starts[1:], len(order)], strict=True):
-        digests = [rows.digests[row] for row in order[start:stop]]
-        result[owner[start]] = content_hash(key, digests)
+    for block in np.split(order, _starts(owner)[1:]):
+        if len(block):
+            result[patient[block[0]]] = content_hash(key, [rows.digests[row] for row in block])
     return result
 
 

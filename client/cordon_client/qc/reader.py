@@ -123,6 +123,7 @@ def _refuse_other_formats(head: bytes) -> None:
 
 
 def _read_csv(path: Path, head: bytes, needed: Sequence[str]) -> SourceTable:
+    _refuse_open_quote(path)
     names, skipped_lines = _csv_header(head, needed)
     _check_names(names, needed)
     try:
@@ -143,7 +144,7 @@ def _read_csv(path: Path, head: bytes, needed: Sequence[str]) -> SourceTable:
         # Arrow's text quotes the offending row, so only its kind is passed on.
         if "UTF8" in str(error):
             raise DataError("DA004") from None
-        if "Empty CSV" in str(error):
+        if "Could not skip initial" in str(error):  # the first line is all there is
             raise DataError("DA006") from None
         raise DataError("DA013", why=_csv_fault(str(error))) from None
     except OSError as error:
@@ -154,7 +155,7 @@ def _read_csv(path: Path, head: bytes, needed: Sequence[str]) -> SourceTable:
 def _csv_fault(text: str) -> str:
     if "Expected" in text and "columns" in text:
         return "a line has more or fewer fields than the header"
-    return "a quoted field is not closed, or a line is too long"
+    return "a line is too long, or its quotes do not fit"
 
 
 def _csv_header(head: bytes, needed: Sequence[str]) -> tuple[list[str], int]:
@@ -177,11 +178,18 @@ def _csv_header(head: bytes, needed: Sequence[str]) -> tuple[list[str], int]:
 
 
 def _split(line: str, delimiter: str) -> list[str]:
-    try:
-        row = next(csv.reader([line], delimiter=delimiter, strict=True))
-    except csv.Error:
-        raise DataError("DA013", why="a quote in the first line is not closed") from None
+    row = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))
     return [name.strip() for name in row]
+
+
+def _refuse_open_quote(path: Path) -> None:
+    """Refuse an odd number of quotes: Arrow would take all that follows as one field, silently."""
+    quotes = 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            quotes += block.count(b'"')
+    if quotes % 2:
+        raise DataError("DA013", why="a quoted field is not closed")
 
 
 def _check_names(names: Sequence[str], needed: Sequence[str]) -> None:

@@ -45,8 +45,11 @@ class Profile(StrictModel):
         for check, thresholds in self.checks.items():
             if check not in known:
                 raise ValueError(f"checks: {check} is not a check of {self.modality}")
-            if thresholds.fail is not None and REGISTRY[check].bounds.fail is None:
+            limit = REGISTRY[check].bounds.fail
+            if thresholds.fail is not None and limit is None:
                 raise ValueError(f"checks: {check} may only warn, remove its fail threshold")
+            if thresholds.fail is not None and limit is not None and thresholds.fail > limit:
+                raise ValueError(f"checks: {check} may be stricter than {limit:g}, not more lenient")
         return self
 
     def thresholds(
