@@ -19,7 +19,11 @@ FOREIGN_CODE = {
 }
 FORBIDDEN_CALLS = {"print", "eval", "exec", "compile", "__import__", "breakpoint"}
 SPEAKS_HTTP = {"requests", "urllib.request", "urllib3", "http.client", "httpx", "aiohttp"}
-FACES_THE_NETWORK = ("client/cordon_client/gateway/", "server/cordon_server/")
+FACES_THE_NETWORK = (
+    "client/cordon_client/gateway/",
+    "server/cordon_server/",
+    "common/cordon_common/probe.py",
+)
 
 
 def imported_modules(tree):

@@ -55,6 +55,12 @@ def test_the_gateway_holds_neither_torch_nor_any_room_of_the_vault():
     assert not [name for name in held if name.startswith((*rooms, "cordon_client.models"))]
 
 
+def test_the_vault_holds_no_means_to_speak_to_the_coordinator():
+    held = modules_after("import cordon_client.vault.run, cordon_client.vault.service")
+    assert held.isdisjoint({"flwr", "httpx", "requests", "cordon_common.probe"})
+    assert "cordon_client.gateway.supernode" not in held
+
+
 def test_the_coordinators_app_holds_no_torch_and_nothing_of_the_hospital():
     held = modules_after("import cordon_server.app")
     assert held.isdisjoint({"torch", "opacus", "pandas", "sklearn"})
