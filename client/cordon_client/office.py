@@ -6,8 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from cordon_client.approval import Terms, study_of, terms_of
-from cordon_client.vault.policy import check_lifetime, check_permit, check_study, load_policy
-from cordon_client.vault.state import policy_entry
+from cordon_client.vault.policy import (
+    check_lifetime,
+    check_permit,
+    check_study,
+    load_policy,
+    policy_entry,
+)
 from cordon_common.errors import PolicyRefused, UsageError
 from cordon_common.ledger.site import SiteLedger
 from cordon_common.privacy.accounting import study_epsilon

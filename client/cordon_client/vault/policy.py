@@ -9,6 +9,7 @@ from pydantic import Field
 from cordon_common.canonical import digest_of
 from cordon_common.enrolment import KeyText
 from cordon_common.errors import BudgetExhausted, PolicyRefused, UsageError
+from cordon_common.ledger.entries import PolicySet
 from cordon_common.privacy.accounting import study_epsilon
 from cordon_common.privacy.filter import BudgetFilter
 from cordon_common.privacy.schedule import planned_events
@@ -69,6 +70,16 @@ def load_policy(path: Path) -> SitePolicy:
     """
     return parse_model(
         SitePolicy, load_yaml(path), code="PR004", what=f"{path.name} is not a valid policy"
+    )
+
+
+def policy_entry(policy: SitePolicy) -> PolicySet:
+    """Say in the ledger which policy holds from here on."""
+    return PolicySet(
+        policy=policy.digest,
+        lifetime_epsilon=policy.lifetime.epsilon,
+        lifetime_delta=policy.lifetime.delta,
+        trusted_coordinators=policy.trusted_coordinators,
     )
 
 

@@ -17,9 +17,9 @@ from cordon_client.training.noise import release
 from cordon_client.training.scoring import score_counts
 from cordon_client.vault.cohort import fingerprint, load_cohort
 from cordon_client.vault.local_report import keep_model_report, keep_qc_report
-from cordon_client.vault.policy import check_permit, check_study, load_policy
+from cordon_client.vault.policy import check_permit, check_study, load_policy, policy_entry
 from cordon_common.errors import CordonError, DataError, PolicyRefused, ProtocolError
-from cordon_common.ledger.entries import DataRegistered, PolicySet, QcVerdict, SiteOpened
+from cordon_common.ledger.entries import DataRegistered, QcVerdict, SiteOpened
 from cordon_common.ledger.site import SiteLedger
 from cordon_common.privacy.schedule import release_grid, site_patients_cap
 from cordon_common.protocol.layout import dimension
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from cordon_client.home import SiteConfig, SiteHome
     from cordon_client.vault.cohort import StudyCohort
-    from cordon_client.vault.policy import SitePolicy
     from cordon_common.canonical import Json
     from cordon_common.clock import Clock
     from cordon_common.privacy.events import Event
@@ -182,13 +181,3 @@ class VaultState:
 def _weights(arrays: Arrays) -> npt.NDArray[np.float64]:
     """Return the `weights` array, whose shape and type `check_request` has checked."""
     return cast("npt.NDArray[np.float64]", arrays["weights"])
-
-
-def policy_entry(policy: SitePolicy) -> PolicySet:
-    """Say in the ledger which policy holds from here on."""
-    return PolicySet(
-        policy=policy.digest,
-        lifetime_epsilon=policy.lifetime.epsilon,
-        lifetime_delta=policy.lifetime.delta,
-        trusted_coordinators=policy.trusted_coordinators,
-    )
