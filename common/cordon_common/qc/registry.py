@@ -7,7 +7,7 @@ from cordon_common.qc.clinical_checks import CHECKS as CLINICAL_TABLE_CHECKS
 from cordon_common.qc.verdict import CheckClass, ReasonCode, Scope
 
 CROSS_SITE = "cross-site"
-_BEYOND_NOISE = "beyond what n, cells and noise explain (simulated, 1 % over all features)"
+_BEYOND_NOISE = "ten points beyond what n, cells and noise explain in 99 of 100 studies"
 
 
 def _cross_site(check: str, reason: ReasonCode, unit: str, wording: Wording) -> CheckSpec:
@@ -27,7 +27,7 @@ CROSS_SITE_CHECKS = (
     _cross_site(
         "crosssite.drift",
         ReasonCode.DRIFT,
-        "total variation beyond the noise limit",
+        "difference of shares beyond the noise limit",
         Wording(
             "Feature distributed as at the other sites",
             "The site's distribution of a feature differs from the other sites by more than "

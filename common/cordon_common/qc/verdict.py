@@ -84,6 +84,9 @@ class ReasonCode(StrEnum):
     DRIFT = "drift"
     PREVALENCE = "prevalence"
     COUNT_CONTRADICTS_VERDICT = "count_contradicts_verdict"
+    CHECKS_CONTRADICT_VERDICT = "checks_contradict_verdict"
+    OTHER_PROFILE = "other_profile"
+    TOO_FEW_SITES = "too_few_sites"
 
 
 @dataclass(frozen=True)

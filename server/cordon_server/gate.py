@@ -1,0 +1,169 @@
+"""Who trains: each site's own verdict decides, what the sites show together only warns.
+
+Drift between hospitals is as often honest case mix as a fault, so it never excludes. Everything
+here is a pure function of what the sites sent; the campaign logs every decision.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from cordon_common.qc.checks import judge
+from cordon_common.qc.registry import REGISTRY
+from cordon_common.qc.summary import LABEL, Estimate
+from cordon_common.qc.verdict import CheckClass, CohortVerdict, ReasonCode, Severity, worst
+from cordon_server.drift import Deviation, deviations
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from cordon_common.canonical import Json
+    from cordon_common.protocol.study import Study
+    from cordon_common.qc.summary import QcSummary
+
+_CERTAIN = 4.0
+"""Standard deviations of noise beyond which a noisy count contradicts a verdict (p = 3e-5)."""
+
+_STOPS = {Severity.FAIL, Severity.ERROR}
+
+
+class Action(StrEnum):
+    """What happens to a site. `review`: it waits for the coordinator's recorded decision."""
+
+    TRAIN = "train"
+    REVIEW = "review"
+    EXCLUDE = "exclude"
+
+
+@dataclass(frozen=True)
+class SiteReport:
+    """What a site sent: its coarse verdict and its noised summary."""
+
+    site: str
+    verdict: CohortVerdict
+    summary: QcSummary
+
+
+@dataclass(frozen=True)
+class GateDecision:
+    """The decision about one site. warnings: cross-site findings, for people to read."""
+
+    site: str
+    action: Action
+    severity: Severity
+    reasons: tuple[ReasonCode, ...]
+    warnings: tuple[Deviation, ...]
+    kept: Estimate
+
+    def as_json(self) -> dict[str, Json]:
+        """Return the JSON value for the coordinator's log and reports."""
+        return {
+            "site": self.site,
+            "action": self.action.value,
+            "severity": self.severity.value,
+            "reasons": [reason.value for reason in self.reasons],
+            "warnings": [
+                {
+                    "feature": warning.feature,
+                    "contrast": warning.contrast,
+                    "difference": round(warning.difference, 3),
+                    "limit": round(warning.limit, 3),
+                }
+                for warning in self.warnings
+            ],
+            "kept": {"estimate": round(self.kept.value), "noise_std": round(self.kept.std, 1)},
+        }
+
+
+@dataclass(frozen=True)
+class StudyDecision:
+    """Whether the study goes on, and with whom."""
+
+    go: bool
+    reasons: tuple[ReasonCode, ...]
+    sites: tuple[GateDecision, ...]
+
+    def included(self) -> tuple[str, ...]:
+        """List the sites that train."""
+        return tuple(d.site for d in self.sites if d.action is Action.TRAIN)
+
+
+def decide(
+    study: Study, reports: Sequence[SiteReport], *, released: Collection[str] = ()
+) -> StudyDecision:
+    """Decide for every site, then for the study.
+
+    released: sites under review that a person has let through; an excluded site stays excluded.
+    Guarantee: fails closed. Without enough training sites the study stops; cross-site findings
+    and honest heterogeneity exclude nobody.
+    """
+    drift = deviations({report.site: report.summary for report in reports})
+    sites = tuple(
+        _decide_site(study, report, drift[report.site], is_released=report.site in released)
+        for report in sorted(reports, key=lambda report: report.site)
+    )
+    training = sum(decision.action is Action.TRAIN for decision in sites)
+    go = training >= study.qc.gate.min_sites
+    return StudyDecision(go, () if go else (ReasonCode.TOO_FEW_SITES,), sites)
+
+
+def _decide_site(
+    study: Study, report: SiteReport, drift: Sequence[Deviation], *, is_released: bool
+) -> GateDecision:
+    warnings = tuple(deviation for deviation in drift if _warns(deviation))
+    contradictions = _contradictions(study, report)
+    reasons = [*report.verdict.reasons, *contradictions, *(_reason(w) for w in warnings)]
+    if report.verdict.profile != study.qc.profile:
+        reasons.append(ReasonCode.OTHER_PROFILE)
+    severity = report.verdict.severity
+    if len(reasons) > len(report.verdict.reasons):
+        severity = worst((severity, Severity.WARN))
+    return GateDecision(
+        site=report.site,
+        action=_action(report.verdict, contradictions, is_released=is_released),
+        severity=severity,
+        reasons=tuple(sorted(set(reasons))),
+        warnings=warnings,
+        kept=report.summary.kept,
+    )
+
+
+def _action(
+    verdict: CohortVerdict, contradictions: Sequence[ReasonCode], *, is_released: bool
+) -> Action:
+    if not verdict.may_train or ReasonCode.CHECKS_CONTRADICT_VERDICT in contradictions:
+        return Action.EXCLUDE
+    if contradictions and not is_released:
+        return Action.REVIEW
+    return Action.TRAIN
+
+
+def _contradictions(study: Study, report: SiteReport) -> list[ReasonCode]:
+    """Find what a site says against its own verdict that it may train."""
+    found = []
+    hard = [
+        severity
+        for check, severity in report.verdict.checks.items()
+        if check not in REGISTRY or REGISTRY[check].check_class is CheckClass.LOCAL_HARD
+    ]
+    if report.verdict.may_train and _STOPS & set(hard):
+        found.append(ReasonCode.CHECKS_CONTRADICT_VERDICT)
+    kept = report.summary.kept
+    if report.verdict.may_train and kept.value + _CERTAIN * kept.std < study.qc.gate.min_patients:
+        found.append(ReasonCode.COUNT_CONTRADICTS_VERDICT)
+    return found
+
+
+def _check_of(deviation: Deviation) -> str:
+    return "crosssite.prevalence" if deviation.feature == LABEL else "crosssite.drift"
+
+
+def _warns(deviation: Deviation) -> bool:
+    bounds = REGISTRY[_check_of(deviation)].bounds
+    return judge(deviation.excess, warn=bounds.warn, fail=bounds.fail) is Severity.WARN
+
+
+def _reason(deviation: Deviation) -> ReasonCode:
+    return REGISTRY[_check_of(deviation)].reason

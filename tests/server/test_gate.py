@@ -1,0 +1,240 @@
+"""The gate: a site's own hard failures exclude, contradictions wait, drift only warns."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cordon_client.qc.tabular import run_table_qc
+from cordon_common.protocol.parse import load_study
+from cordon_common.qc.summary import FATE, LABEL, SHARE, decode, encode, qc_layout
+from cordon_common.qc.verdict import CohortVerdict, ReasonCode, Severity
+from cordon_server.drift import deviations
+from cordon_server.gate import Action, SiteReport, decide
+
+ROOT = Path(__file__).resolve().parents[2]
+HEART = load_study(ROOT / "configs" / "studies" / "heart-disease.yaml")
+SITES = ("cleveland", "hungarian", "switzerland", "va")
+
+
+def verdict(**changes):
+    fields = {
+        "profile": "clinical-table.v1",
+        "severity": "pass",
+        "checks": {"cohort.patients": "pass"},
+        "reasons": [],
+        "may_train": True,
+    }
+    return CohortVerdict.from_json(fields | changes)
+
+
+FAILED = verdict(
+    severity="fail",
+    checks={"cohort.patients": "pass", "feature.unit": "fail"},
+    reasons=["wrong_unit"],
+    may_train=False,
+)
+
+
+def released(vector, rng, *, noise_std):
+    """Read a vector as the coordinator would after noise of a given size was added."""
+    layout = qc_layout(HEART)
+    gamma = 2.0**20
+    noisy = np.rint((vector + rng.normal(0, noise_std, len(vector))) * gamma).astype(np.int64)
+    return decode(layout, noisy, grid_per_unit=gamma, noise_std_grid=noise_std * gamma)
+
+
+def draw(rng, patients, *, positive=0.5, faults=None):
+    """Draw the exact vector of a site whose patients spread evenly over each feature's cells.
+
+    faults: per feature, the probabilities of its cells.
+    """
+    layout = qc_layout(HEART)
+    positives = rng.binomial(patients, positive)
+    counts = {LABEL: np.array([positives, patients - positives, 0])}
+    for spec in layout.histograms:
+        if spec.name == FATE:
+            counts[FATE] = np.eye(len(spec.cells), dtype=np.int64)[0] * patients
+        elif spec.name != LABEL:
+            usual = np.ones(len(spec.cells))
+            usual[-3:] = 0.1
+            chances = (faults or {}).get(spec.name, usual / usual.sum())
+            counts[spec.name] = rng.multinomial(patients, chances)
+    return encode(layout, {name: units.astype(np.int64) * SHARE for name, units in counts.items()})
+
+
+def report(site, summary, own=None):
+    return SiteReport(site, own or verdict(), summary)
+
+
+def federation(rng, *, noise_std=2.0, sizes=(300, 250, 130, 200), **faulty):
+    reports = []
+    for index, patients in enumerate(sizes):
+        options = faulty if index == 0 else {}
+        vector = draw(rng, patients, **options)
+        reports.append(report(f"site-{index}", released(vector, rng, noise_std=noise_std)))
+    return reports
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20260101)
+
+
+def test_sites_that_pass_train(rng):
+    decision = decide(HEART, federation(rng))
+    assert decision.go
+    assert decision.included() == ("site-0", "site-1", "site-2", "site-3")
+    assert all(site.severity is Severity.PASS for site in decision.sites)
+
+
+def test_a_local_hard_failure_excludes_and_keeps_its_reasons(rng):
+    reports = federation(rng)
+    reports[1] = report("site-1", reports[1].summary, FAILED)
+    decision = decide(HEART, reports)
+    assert decision.go
+    assert decision.included() == ("site-0", "site-2", "site-3")
+    assert decision.sites[1].action is Action.EXCLUDE
+    assert decision.sites[1].reasons == (ReasonCode.WRONG_UNIT,)
+
+
+def test_an_excluded_site_cannot_be_let_through(rng):
+    reports = [*federation(rng)[1:], report("site-0", federation(rng)[0].summary, FAILED)]
+    assert "site-0" not in decide(HEART, reports, released={"site-0"}).included()
+
+
+def test_below_the_minimum_of_sites_the_study_stops(rng):
+    reports = federation(rng)
+    for index in (0, 1):
+        reports[index] = report(f"site-{index}", reports[index].summary, FAILED)
+    decision = decide(HEART, reports)
+    assert not decision.go
+    assert decision.reasons == (ReasonCode.TOO_FEW_SITES,)
+    assert not decide(HEART, []).go
+
+
+def test_a_failed_hard_check_beside_may_train_fails_closed(rng):
+    reports = federation(rng)
+    lie = FAILED.model_copy(update={"may_train": True})
+    reports[0] = report("site-0", reports[0].summary, lie)
+    decision = decide(HEART, reports).sites[0]
+    assert decision.action is Action.EXCLUDE
+    assert ReasonCode.CHECKS_CONTRADICT_VERDICT in decision.reasons
+
+
+def test_a_failed_check_that_nobody_knows_fails_closed(rng):
+    reports = federation(rng)
+    odd = verdict(severity="error", checks={"feature.unheard-of": "error"})
+    reports[0] = report("site-0", reports[0].summary, odd)
+    assert decide(HEART, reports).sites[0].action is Action.EXCLUDE
+
+
+def test_a_count_far_below_the_minimum_waits_for_a_person(rng):
+    reports = federation(rng, sizes=(9, 250, 130, 200))
+    decision = decide(HEART, reports)
+    assert decision.sites[0].action is Action.REVIEW
+    assert decision.sites[0].reasons == (ReasonCode.COUNT_CONTRADICTS_VERDICT,)
+    assert decision.go
+    assert "site-0" in decide(HEART, reports, released={"site-0"}).included()
+
+
+def test_a_count_that_noise_could_explain_does_not_hold_a_site_up(rng):
+    reports = federation(rng, sizes=(41, 250, 130, 200), noise_std=20.0)
+    assert decide(HEART, reports).sites[0].action is Action.TRAIN
+
+
+def test_another_profile_is_shown(rng):
+    reports = federation(rng)
+    reports[0] = report("site-0", reports[0].summary, verdict(profile="own.v1"))
+    decision = decide(HEART, reports).sites[0]
+    assert decision.action is Action.TRAIN
+    assert decision.reasons == (ReasonCode.OTHER_PROFILE,)
+
+
+def test_a_site_that_loses_a_column_is_seen_and_not_excluded(rng):
+    layout = {spec.name: spec for spec in qc_layout(HEART).histograms}
+    lost = np.zeros(len(layout["chol"].cells))
+    lost[-2:] = 0.5
+    decision = decide(HEART, federation(rng, faults={"chol": lost}))
+    site = decision.sites[0]
+    assert site.action is Action.TRAIN
+    assert site.severity is Severity.WARN
+    assert site.reasons == (ReasonCode.DRIFT,)
+    assert [(w.feature, w.contrast) for w in site.warnings] == [("chol", "missing")]
+    assert all(not other.warnings for other in decision.sites[1:])
+
+
+def test_a_site_with_a_shifted_column_is_seen(rng):
+    layout = {spec.name: spec for spec in qc_layout(HEART).histograms}
+    shifted = np.zeros(len(layout["age"].cells))
+    shifted[6:10] = 0.25
+    site = decide(HEART, federation(rng, faults={"age": shifted})).sites[0]
+    assert site.warnings[0].feature == "age"
+    assert site.warnings[0].contrast.startswith("below ")
+    assert site.warnings[0].difference < -0.4
+
+
+def test_a_site_with_swapped_prevalence_is_seen(rng):
+    site = decide(HEART, federation(rng, positive=0.95)).sites[0]
+    assert site.reasons == (ReasonCode.PREVALENCE,)
+
+
+def test_equal_sites_are_hardly_ever_told_apart(rng):
+    """At most ALPHA = 1 % of studies; 200 studies give 7 or more with probability 0.4 %."""
+    alarms = 0
+    for noise_std in (0.5, 3.0, 10.0, 30.0):
+        for _ in range(50):
+            found = deviations({r.site: r.summary for r in federation(rng, noise_std=noise_std)})
+            alarms += any(d.excess > 0 for site in found.values() for d in site)
+    assert alarms <= 6
+
+
+def test_where_noise_drowns_a_site_nothing_is_said_about_it(rng):
+    reports = federation(rng, sizes=(20, 250, 130, 200), noise_std=30.0)
+    found = deviations({r.site: r.summary for r in reports})
+    assert found["site-0"] == []
+    assert found["site-1"]
+
+
+def test_one_site_alone_is_compared_with_nobody(rng):
+    (only,) = federation(rng, sizes=(300,))
+    assert deviations({"site-0": only.summary}) == {"site-0": []}
+
+
+def test_a_faulty_large_site_does_not_become_the_reference(rng):
+    """The fault sits at the site with most patients; the small honest ones are not accused."""
+    layout = {spec.name: spec for spec in qc_layout(HEART).histograms}
+    lost = np.zeros(len(layout["chol"].cells))
+    lost[-2:] = 0.5
+    decision = decide(
+        HEART, federation(rng, sizes=(5000, 200, 200, 200, 200, 200), faults={"chol": lost})
+    )
+    blamed = [s.site for s in decision.sites if any(w.difference > 0 for w in s.warnings)]
+    assert blamed == ["site-0"]
+
+
+def test_the_decision_is_the_same_in_any_order_and_has_a_json_form(rng):
+    reports = federation(rng, positive=0.95)
+    forward, backward = decide(HEART, reports), decide(HEART, reports[::-1])
+    assert forward == backward
+    value = forward.sites[0].as_json()
+    assert value["action"] == "train"
+    assert value["reasons"] == ["prevalence"]
+    assert value["warnings"][0]["feature"] == LABEL
+
+
+def test_four_real_hospitals_all_train_and_their_differences_are_shown(rng):
+    """Honest case mix (Swiss prevalence 93 %, no cholesterol there) warns and excludes nobody."""
+    folder = ROOT.parent / "shared" / "data" / "heart_disease" / "sites"
+    if not folder.is_dir():
+        pytest.skip("the shared data folder is not there")
+    reports = []
+    for site in SITES:
+        qc = run_table_qc(HEART, folder / f"{site}.csv", bytes(32))
+        reports.append(SiteReport(site, qc.verdict, released(qc.summary, rng, noise_std=4.0)))
+    decision = decide(HEART, reports)
+    assert decision.included() == SITES
+    swiss = next(site for site in decision.sites if site.site == "switzerland")
+    found = {(w.feature, w.contrast) for w in swiss.warnings}
+    assert ("chol", "missing") in found
+    assert (LABEL, "positive") in found
