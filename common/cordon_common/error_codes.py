@@ -51,6 +51,18 @@ CODES: dict[str, CodeInfo] = {
         "another version of this study was signed under the same number",
         "raise the study's version and sign again",
     ),
+    "US040": CodeInfo(
+        "the demo's folder has too long a path for unix sockets",
+        "choose a shorter one: cordon demo --out /tmp/cordon-demo",
+    ),
+    "US041": CodeInfo(
+        "the demo's folder holds something that is not an earlier demo",
+        "choose another one: cordon demo --out DIR",
+    ),
+    "US042": CodeInfo(
+        "the cohort folder holds no CSV or Parquet file, or only one",
+        "put one file per hospital into it; the file's name becomes the hospital's",
+    ),
     # -- protocol and formats ----------------------------------------------------------------
     "PR001": CodeInfo("the study is not valid", "correct the named field and run again"),
     "PR002": CodeInfo("the study file cannot be read as YAML", "correct the syntax and run again"),
@@ -79,7 +91,9 @@ CODES: dict[str, CodeInfo] = {
     ),
     "PR011": CodeInfo("the bytes are not strict JSON", "check the file"),
     # -- data --------------------------------------------------------------------------------
-    "DA001": CodeInfo("the data file is not there", "check `data` in the site's configuration"),
+    "DA001": CodeInfo(
+        "the data file is not there", "check the path; for a site: dataset.file in site.yaml"
+    ),
     "DA002": CodeInfo("the data file is empty", "export the cohort again"),
     "DA003": CodeInfo(
         "the data file is a web page, not a table",
@@ -105,7 +119,7 @@ CODES: dict[str, CodeInfo] = {
     ),
     "DA010": CodeInfo(
         "the data file is larger than the site allows",
-        "check that it is the right file; else raise max_data_bytes in the site's configuration",
+        "check that it is the right file; else raise limits.data_file_bytes in site.yaml",
     ),
     "DA011": CodeInfo("the Parquet file cannot be read", "write it again, or export it as CSV"),
     "DA012": CodeInfo(
@@ -125,7 +139,7 @@ CODES: dict[str, CodeInfo] = {
         "the patient id is missing in most records", "check that the export filled the id column"
     ),
     "DA017": CodeInfo(
-        "the key that splits the patients is not 32 bytes", "run: cordon site doctor"
+        "the key that splits the patients is not 32 bytes", "run: cordon site doctor DIR"
     ),
     "DA018": CodeInfo(
         "the cohort holds more patients than the study's integer grid has room for",
@@ -212,6 +226,14 @@ CODES: dict[str, CodeInfo] = {
         "check that all sites run the same version",
     ),
     "CK022": CodeInfo("the quality gate excluded the site", "see the site's local QC report"),
+    "CK023": CodeInfo(
+        "the site's QC summary contradicts its verdict: a person must look",
+        "ask the site; then: cordon study resume NAME --let-in SITE",
+    ),
+    "CK120": CodeInfo(
+        "the file is not an audit bundle",
+        "ask for the bundle again, as cordon site export wrote it",
+    ),
     "CK901": CodeInfo(
         "a process of the demo did not come up or ended early", "see the logs in the demo's folder"
     ),
@@ -258,6 +280,10 @@ CODES: dict[str, CodeInfo] = {
     ),
     "PO111": CodeInfo("the study is not approved in this ledger", "run: cordon site approve STUDY"),
     "PO112": CodeInfo("the study is closed at this site", "sign a new version of the study"),
+    "CK902": CodeInfo("a step of the demo failed", "see the logs in the demo's folder"),
+    "CK903": CodeInfo(
+        "the demo's federation did not hold what it must", "see the table and the report above"
+    ),
     # -- network -----------------------------------------------------------------------------
     "NE001": CodeInfo(
         "the coordinator does not answer",
@@ -312,6 +338,9 @@ CODES: dict[str, CodeInfo] = {
     ),
     "SY020": CodeInfo(
         "another process took over the campaign", "follow it with: cordon study watch"
+    ),
+    "SY022": CodeInfo(
+        "the process that carried the campaign has ended", "run: cordon study resume NAME"
     ),
     "SY021": CodeInfo(
         "the coordinator's store cannot be used", "check the disk and the database URL"
