@@ -74,11 +74,13 @@ class AucEstimate:
 def estimate_auc(histogram: ScoreHistogram, *, confidence: float = 0.95) -> AucEstimate:
     """Estimate the area under the ROC curve from a noised histogram.
 
-    Method: U(A) = Σ p_i n_j (w_ij - A) with w = 1, 1/2, 0 for a higher, equal, lower bin has mean 0
-    at the true A. The interval holds every A with U(A)² ≤ z² Var U(A); the variance is that of the
-    noise plus that of drawing patients (DeLong et al. 1988), so it inverts a test as Fieller (1954)
-    does and stays honest when few positives meet much noise. Not estimable: either class is within
-    z standard deviations of zero.
+    Method: U(A) = Σ p_i n_j (w_ij - A), with w = 1, 1/2, 0 for a higher, equal, lower bin, has
+    mean 0 at the true A. The interval holds every A with U(A)² ≤ z² Var U(A), where the variance is
+    that of the noise (both histograms are noisy) plus that of drawing patients at AUC A (Newcombe
+    2006, method 5). Inverting a test (Fieller 1954) keeps it honest when few positives meet much
+    noise, and near 1. Not estimable: a class within z standard deviations of zero.
+
+    What is estimated is the AUC of the binned score; ties within a bin count half.
     """
     z = float(stats.norm.ppf(0.5 + confidence / 2))
     positives, negatives = histogram.positives, histogram.negatives
@@ -97,22 +99,25 @@ def estimate_auc(histogram: ScoreHistogram, *, confidence: float = 0.95) -> AucE
 
 def _accepted(histogram: ScoreHistogram, grid: Vector, z: float) -> npt.NDArray[np.bool_]:
     """Which candidate values of the AUC the histogram does not contradict, bool [grid]."""
-    variance = histogram.noise_std**2
     positives, negatives = histogram.positives, histogram.negatives
-    drawn_positives, drawn_negatives = np.maximum(positives, 0), np.maximum(negatives, 0)
     wins = _wins(positives.size)
     against_positive = (wins @ negatives)[None, :] - grid[:, None] * negatives.sum()
     against_negative = (positives @ wins)[None, :] - grid[:, None] * positives.sum()
     statistic = against_positive @ positives
-    noise = variance * (
+    noise = histogram.noise_std**2 * (
         np.square(against_positive).sum(axis=1) + np.square(against_negative).sum(axis=1)
     )
-    drawing = (
-        np.square(against_positive) @ drawn_positives
-        + np.square(against_negative) @ drawn_negatives
-    )
+    drawing = _drawing_variance(grid, float(positives.sum()), float(negatives.sum()))
     accepted: npt.NDArray[np.bool_] = np.square(statistic) <= z**2 * (noise + drawing)
     return accepted
+
+
+def _drawing_variance(auc: Vector, positives: float, negatives: float) -> Vector:
+    """Variance of positives · negatives · (empirical AUC) when the true AUC is `auc`."""
+    others = (positives + negatives) / 2 - 1
+    spread = 1 + others * ((1 - auc) / (2 - auc) + auc / (1 + auc))
+    variance: Vector = positives * negatives * auc * (1 - auc) * spread
+    return variance
 
 
 def _wins(bins: int) -> Vector:

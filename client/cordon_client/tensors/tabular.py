@@ -6,34 +6,33 @@ is fitted on the cohort, so encoding is a transformation of stability 1.
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cordon_client.records import Tensors
-from cordon_common.protocol.dictionary import CategoryFeature, Cohort, Feature, NumberFeature
+from cordon_common.protocol.dictionary import NumberFeature
 from cordon_common.protocol.layout import input_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
     import numpy.typing as npt
 
     from cordon_client.records import CleanTable
+    from cordon_common.protocol.dictionary import CategoryFeature, Cohort, Feature
 
 INPUT_BOUND = 3.0
 """Scaled numbers are clamped to ±3; 1 is the edge of the feature's typical range."""
-
-_SPLIT_DOMAIN = b"cordon.holdout-split.v1\x00"
 
 
 def encode(table: CleanTable, cohort: Cohort) -> Tensors:
     """Turn clean records into the model's inputs.
 
     Shapes: inputs float64 [records, len(input_columns(cohort))], in that order. Numbers become
-    (x - centre) / half_width, clamped to ±`INPUT_BOUND`; categories one-hot; missing values the
-    feature's `impute` constant (else 0 or all zeros) and, where declared, an indicator of 1.
+    (x - centre) / half_width, clamped to ±`INPUT_BOUND`; category c of K becomes e_c - 1/K; missing
+    values the feature's `impute` constant (else all zeros, the mean of the categories) and, where
+    declared, an indicator of 1.
 
     Guarantee: row i depends on record i and the dictionary only. Patients are numbered in the order
     of their first record.
@@ -51,33 +50,15 @@ def encode(table: CleanTable, cohort: Cohort) -> Tensors:
     )
 
 
-def split(
-    table: CleanTable, cohort: Cohort, in_holdout: Callable[[bytes], bool]
-) -> tuple[Tensors, Tensors]:
-    """Encode the training and the hold-out patients separately: (train, holdout).
+def split(tensors: Tensors, held_out: Sequence[bool]) -> tuple[Tensors, Tensors]:
+    """Part the patients into training and hold-out: (train, holdout).
 
-    Guarantee: a patient's side depends on that patient's keyed hash only, so that adding one
-    patient moves no other one (training and hold-out releases compose in parallel).
+    held_out: one flag per record, equal over the records of a patient and a function of that
+    patient's keyed hash alone; then adding one patient moves no other one, and training and
+    hold-out releases compose in parallel.
     """
-    held = np.fromiter(
-        (in_holdout(patient) for patient in table.patients), dtype=bool, count=len(table.patients)
-    )
-    return encode(_rows(table, ~held), cohort), encode(_rows(table, held), cohort)
-
-
-def holdout_rule(fraction: float) -> Callable[[bytes], bool]:
-    """Return the predicate that sends about `fraction` of all patients to the hold-out part.
-
-    Guarantee: a fixed function of the patient's keyed hash; with a larger fraction the hold-out
-    part only grows, so that a patient once held out stays so in studies with the same fraction.
-    """
-    threshold = int(fraction * 2**64)
-
-    def in_holdout(patient: bytes) -> bool:
-        place = hashlib.sha256(_SPLIT_DOMAIN + patient).digest()[:8]
-        return int.from_bytes(place, "big") < threshold
-
-    return in_holdout
+    held = np.asarray(held_out, dtype=np.bool_)
+    return _rows(tensors, ~held), _rows(tensors, held)
 
 
 def _encode_feature(table: CleanTable, feature: Feature) -> npt.NDArray[np.float64]:
@@ -88,7 +69,7 @@ def _encode_feature(table: CleanTable, feature: Feature) -> npt.NDArray[np.float
     else:
         codes = table.categories[feature.name]
         missing = codes < 0
-        block = _one_hot(codes, missing, feature)
+        block = _centred_one_hot(codes, missing, feature)
     if feature.missing_indicator:
         block = np.concatenate([block, missing[:, None].astype(np.float64)], axis=1)
     return block
@@ -104,21 +85,26 @@ def _scaled(
     return scaled
 
 
-def _one_hot(
+def _centred_one_hot(
     codes: npt.NDArray[np.int64], missing: npt.NDArray[np.bool_], feature: CategoryFeature
 ) -> npt.NDArray[np.float64]:
-    block = np.zeros((codes.size, len(feature.categories)))
-    present = np.flatnonzero(~missing)
-    block[present, codes[present]] = 1.0
+    """Write category c of K as e_c - 1/K: no common direction eats up the clipped gradient."""
+    count = len(feature.categories)
+    filled = codes
     if feature.impute is not None:
-        block[missing, feature.categories.index(feature.impute)] = 1.0
+        filled = np.where(missing, feature.categories.index(feature.impute), codes)
+    block = np.full((codes.size, count), -1.0 / count)
+    block[np.arange(codes.size), np.maximum(filled, 0)] += 1.0
+    block[filled < 0] = 0.0
     return block
 
 
-def _rows(table: CleanTable, keep: npt.NDArray[np.bool_]) -> CleanTable:
-    return type(table)(
-        numbers={name: values[keep] for name, values in table.numbers.items()},
-        categories={name: codes[keep] for name, codes in table.categories.items()},
-        labels=table.labels[keep],
-        patients=tuple(p for p, kept in zip(table.patients, keep, strict=True) if kept),
+def _rows(tensors: Tensors, keep: npt.NDArray[np.bool_]) -> Tensors:
+    """Keep some records; the patients that remain are numbered anew, in their old order."""
+    old, patients = np.unique(tensors.patients[keep], return_inverse=True)
+    return Tensors(
+        inputs=tensors.inputs[keep],
+        labels=tensors.labels[keep],
+        patients=patients.astype(np.int64),
+        n_patients=old.size,
     )
