@@ -16,6 +16,7 @@ from cordon_client.gateway.supernode import (
     ConnectionLostError,
     Runtime,
     check_flower,
+    quieten_flower,
     release_node,
     run_supernode,
 )
@@ -36,6 +37,7 @@ class Outcome(IntEnum):
 
 def serve(settings: GatewaySettings) -> int:
     """Connect, answer messages until the connection is lost, and say why as an `Outcome`."""
+    quieten_flower()
     try:
         check_flower()
     except CordonError as error:

@@ -6,6 +6,7 @@ that no port is opened and nobody but the executor can take a task.
 """
 
 import importlib
+import logging
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -222,6 +223,14 @@ def _replace_waits(sleep: _Sleep) -> None:
             "initial_backoff": OBJECT_BACKOFF_S,
             "backoff_cap": OBJECT_BACKOFF_CAP_S,
         }
+
+
+def quieten_flower() -> None:
+    """Let Flower's warnings, and nothing below, go to the root logger."""
+    flower = logging.getLogger("flwr")
+    flower.handlers.clear()  # it writes to stdout, in colour; the root handler serves
+    flower.setLevel(logging.WARNING)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 def _give_up(*_: object, **__: object) -> NoReturn:

@@ -17,6 +17,7 @@ RPCS = frozenset({"describe", "qc", "train", "evaluate", "receipts"})
 
 _LOG = logging.getLogger(__name__)
 _ATTEMPTS = 3
+_NOT_CONNECTED = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
 _CHANNEL_OPTIONS = (
     ("grpc.enable_http_proxy", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -83,12 +84,12 @@ class VaultClient:
         self._channel.close()
 
     def _wait_until_connected(self) -> None:
-        connected = grpc.channel_ready_future(self._channel)
+        request = health_pb2.HealthCheckRequest()
         try:
-            connected.result(timeout=self._connect_timeout_s)
-        except grpc.FutureTimeoutError:
-            connected.cancel()
-            raise error_for("TR007") from None
+            self._health.Check(request, timeout=self._connect_timeout_s, wait_for_ready=True)
+        except grpc.RpcError as error:
+            if cast("grpc.Call", error).code() in _NOT_CONNECTED:
+                raise error_for("TR007") from None
 
     def _call_once(self, rpc: str, request: bytes, timeout_s: float) -> bytes:
         method = getattr(self._vault, rpc.capitalize())

@@ -1,6 +1,7 @@
 """Control calls to the SuperLink over HTTPS: enrol nodes, start, watch and stop runs."""
 
 import hashlib
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +78,7 @@ class Control:
     """A connection to the SuperLink's Control API; use as a context manager."""
 
     def __init__(self, address: str, ca_certificate: Path, token: str) -> None:
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs every poll
         self._client = ControlHttpClient.from_server_address(
             address,
             insecure=False,
@@ -96,14 +98,11 @@ class Control:
         Enrolling the same key again returns the id that it has.
         """
         public_key = _pem(public_line)
+        for node in self._call(self._client.ListNodes, ListNodesRequest()).nodes_info:
+            if node.public_key == public_key and node.status != _UNREGISTERED:
+                return node.node_id
         request = RegisterNodeRequest(public_key=public_key, name=name)
-        try:
-            return self._call(self._client.RegisterNode, request).node_id
-        except ControlRefused:
-            for node in self._call(self._client.ListNodes, ListNodesRequest()).nodes_info:
-                if node.public_key == public_key and node.status != _UNREGISTERED:
-                    return node.node_id
-            raise
+        return self._call(self._client.RegisterNode, request).node_id
 
     def withdraw(self, node_id: int) -> None:
         """Unregister a SuperNode; its key is then refused for ever."""

@@ -56,6 +56,9 @@ def main() -> int:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
     )
+    logging.getLogger("flwr").handlers.clear()  # the root handler serves
+    logging.getLogger("flwr").setLevel(logging.WARNING)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     settings = ServerAppSettings(**json.loads(end_with_parent()))
     certificate = Path(settings.ca_certificate).read_bytes()
     pull_objects.__kwdefaults__ = (pull_objects.__kwdefaults__ or {}) | {

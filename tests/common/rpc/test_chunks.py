@@ -1,11 +1,12 @@
 """Chunking is a round trip, and a stream can neither exceed its announcement nor the cap."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from cordon_common.errors import ProtocolError
 from cordon_common.rpc.chunks import CHUNK_BYTES, join, split
 from cordon_common.rpc.vault_pb2 import Chunk
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 @given(st.binary(max_size=300))

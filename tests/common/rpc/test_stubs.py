@@ -4,6 +4,7 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+
 from cordon_common.rpc.vault_pb2 import DESCRIPTOR
 
 ROOT = Path(__file__).resolve().parents[3]
