@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING
 
 from cordon_common.errors import ProtocolError
 from cordon_common.privacy.accounting import patient_paths, pld_of, study_epsilon
+from cordon_common.privacy.filter import BudgetFilter
 from cordon_common.privacy.gaussian import crossing, gdp_mu
+from cordon_common.privacy.renyi import rdp_at
 from cordon_common.privacy.schedule import schedule_with
 from cordon_common.privacy.sensitivity import DELTA_RESERVE, tail_delta
 from cordon_common.protocol.study import Noise
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cordon_common.privacy.accounting import Tally
     from cordon_common.privacy.schedule import Schedule
-    from cordon_common.protocol.study import Study
+    from cordon_common.protocol.study import Privacy, Study
 
 SIGNIFICANT_DIGITS = 5
 MAX_MULTIPLIER = 1e6
@@ -32,24 +37,25 @@ def calibrate_noise(study: Study) -> Noise:
     Raises:
         ProtocolError: PR031 when no noise within the protocol's limits keeps the promise.
     """
-    budget = gdp_mu(study.privacy.epsilon, study.privacy.delta * (1 - DELTA_RESERVE)) ** 2
-    rest = budget * (1 - study.privacy.qc_share)
-    rounds = study.training.rounds
-    noise = _noise(
-        qc=1 / math.sqrt(budget - rest),
-        training=math.sqrt(rounds / rest),
-        evaluation=1 / math.sqrt(rest),
-    )
-    if not _amplified(schedule_with(study, noise)):
-        return _checked(study, noise)
-    multiplier = crossing(
-        lambda sigma: _keeps(study, noise.model_copy(update={"training": sigma})),
-        low=noise.training * 1e-3,
-        high=noise.training,
-        tolerance=1e-5,
-    )
-    sampled = _noise(qc=noise.qc, training=multiplier, evaluation=noise.evaluation)
-    return _checked(study, sampled)
+    noise = _full_batch_noise(study)
+    planned = schedule_with(study, noise)
+    if _amplified(planned):
+        noise = _sampled_noise(study.privacy, planned, noise)
+    return _checked(study.privacy, planned.with_noise(noise), noise)
+
+
+def draft_noise(study: Study) -> Noise:
+    """Return noise multipliers that keep (ε, δ), found at once and up to a tenth too large.
+
+    Raises:
+        ProtocolError: PR031 when no noise within the protocol's limits keeps the promise.
+    """
+    noise = _full_batch_noise(study)
+    planned = schedule_with(study, noise)
+    if _amplified(planned):
+        multiplier = _renyi_noise(study.privacy, planned, noise)
+        noise = _noise(qc=noise.qc, training=multiplier, evaluation=noise.evaluation)
+    return noise
 
 
 def resolve(study: Study) -> Study:
@@ -60,7 +66,12 @@ def resolve(study: Study) -> Study:
     """
     if study.privacy.noise is not None:
         return study
-    privacy = study.privacy.model_copy(update={"noise": calibrate_noise(study)})
+    return with_noise(study, calibrate_noise(study))
+
+
+def with_noise(study: Study, noise: Noise) -> Study:
+    """Return the study with the given noise multipliers."""
+    privacy = study.privacy.model_copy(update={"noise": noise})
     return study.model_copy(update={"privacy": privacy})
 
 
@@ -69,6 +80,71 @@ def round_up(value: float) -> float:
     exponent = math.floor(math.log10(value)) - (SIGNIFICANT_DIGITS - 1)
     scaled = math.ceil(value / 10.0**exponent - 1e-9)
     return float(f"{scaled}e{exponent}")
+
+
+def _full_batch_noise(study: Study) -> Noise:
+    privacy = study.privacy
+    budget = gdp_mu(privacy.epsilon, _usable_delta(privacy)) ** 2
+    rest = budget * (1 - privacy.qc_share)
+    return _noise(
+        qc=1 / math.sqrt(budget - rest),
+        training=math.sqrt(study.training.rounds / rest),
+        evaluation=1 / math.sqrt(rest),
+    )
+
+
+def _sampled_noise(privacy: Privacy, planned: Schedule, full: Noise) -> Noise:
+    """Lower the training noise of a full-batch plan to what Poisson sampling needs.
+
+    A Rényi bound at one order gives a start from above; log ε is close to linear in log σ, so few
+    evaluations follow; the last step walks up in units of the fifth digit until the promise holds.
+    """
+
+    def excess(log_sigma: float) -> float:
+        path = _train_path(planned, full.model_copy(update={"training": math.exp(log_sigma)}))
+        return math.log(pld_of(path, _usable_delta(privacy)) / privacy.epsilon)
+
+    high = math.log(_renyi_noise(privacy, planned, full))
+    multiplier = math.exp(_regula_falsi(excess, high - 0.2, high))
+    while True:
+        noise = _noise(qc=full.qc, training=multiplier, evaluation=full.evaluation)
+        if pld_of(_train_path(planned, noise), _usable_delta(privacy)) <= privacy.epsilon:
+            return noise
+        multiplier = noise.training * (1 + 1e-5)
+
+
+def _renyi_noise(privacy: Privacy, planned: Schedule, full: Noise) -> float:
+    """Return a training noise that a Rényi bound at one order accepts, to a hundredth."""
+    bound = BudgetFilter(privacy.epsilon, _usable_delta(privacy))
+
+    def accepted(multiplier: float) -> bool:
+        path = _train_path(planned, full.model_copy(update={"training": multiplier}))
+        return rdp_at(path, bound.order) <= bound.capacity
+
+    high = 2 * full.training
+    return crossing(accepted, low=high * 1e-4, high=high, tolerance=0.01)
+
+
+def _regula_falsi(excess: Callable[[float], float], low: float, high: float) -> float:
+    """Return where a decreasing function near a bracket is zero, to 1e-5 (Illinois variant)."""
+    at_low, at_high = excess(low), excess(high)
+    while at_low <= 0:
+        low, high, at_high = low - 0.2, low, at_low
+        at_low = excess(low)
+    while at_high > 0:
+        low, high, at_low = high, high + 0.2, at_high
+        at_high = excess(high)
+    for _ in range(60):
+        middle = low + (high - low) * at_low / (at_low - at_high)
+        value = excess(middle)
+        if abs(value) < 1e-5:
+            return middle
+        # Halve the value of the end that stays, so that both ends close in.
+        if value > 0:
+            low, at_low, at_high = middle, value, at_high / 2
+        else:
+            high, at_high, at_low = middle, value, at_low / 2
+    return high
 
 
 def _noise(*, qc: float, training: float, evaluation: float) -> Noise:
@@ -92,21 +168,23 @@ def _amplified(planned: Schedule) -> bool:
     return any(rate != 1 for (_, rate), _ in train_path)
 
 
-def _keeps(study: Study, noise: Noise) -> bool:
-    delta = study.privacy.delta * (1 - DELTA_RESERVE)
-    paths = patient_paths(schedule_with(study, noise).all_events())
-    return max(pld_of(path, delta) for path in paths) <= study.privacy.epsilon
+def _train_path(planned: Schedule, noise: Noise) -> Tally:
+    train_path, _ = patient_paths(planned.with_noise(noise).all_events())
+    return train_path
 
 
-def _checked(study: Study, noise: Noise) -> Noise:
+def _usable_delta(privacy: Privacy) -> float:
+    return privacy.delta * (1 - DELTA_RESERVE)
+
+
+def _checked(privacy: Privacy, planned: Schedule, noise: Noise) -> Noise:
     """Hold the promise against the accountant that everybody else will use, and the tails."""
-    planned = schedule_with(study, noise)
-    spent = study_epsilon(planned.all_events(), study.privacy.delta).pld
+    spent = study_epsilon(planned.all_events(), privacy.delta).pld
     tails = sum(
         tail_delta(noise_multiplier=event.noise_multiplier, integers=event.dimension)
         for event in planned.all_events()
     )
-    if spent > study.privacy.epsilon or tails > study.privacy.delta * DELTA_RESERVE:
+    if spent > privacy.epsilon or tails > privacy.delta * DELTA_RESERVE:
         raise ProtocolError(
             "PR031",
             why=(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cordon_common.errors import ProtocolError
@@ -40,6 +40,15 @@ class Schedule:
     def all_events(self) -> list[Event]:
         """List every release in the order in which it is executed."""
         return [self.qc, *[self.training] * self.rounds, self.evaluation]
+
+    def with_noise(self, noise: Noise) -> Schedule:
+        """Return the same releases with other noise multipliers."""
+        return replace(
+            self,
+            qc=self.qc.model_copy(update={"noise_multiplier": noise.qc}),
+            training=self.training.model_copy(update={"noise_multiplier": noise.training}),
+            evaluation=self.evaluation.model_copy(update={"noise_multiplier": noise.evaluation}),
+        )
 
 
 @dataclass(frozen=True)

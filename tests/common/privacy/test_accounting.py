@@ -5,15 +5,17 @@ import math
 import time
 
 import dp_accounting
+import numpy as np
 import pytest
 from dp_accounting.pld import PLDAccountant
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from cordon_common.errors import ProtocolError, UsageError
 from cordon_common.privacy import accounting
 from cordon_common.privacy.accounting import epsilon_pld, epsilon_rdp, study_epsilon, tally
-from cordon_common.privacy.gaussian import gdp_epsilon
+from cordon_common.privacy.gaussian import gdp_delta, gdp_epsilon
 
 DELTA = 1e-5
 
@@ -201,3 +203,42 @@ def test_the_accountant_is_imported_only_when_it_is_needed():
         "assert not {'dp_accounting', 'scipy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_two_coins_can_be_worse_than_one_coin_of_twice_the_length():
+    """Why a release with stability above 1 must not be counted with a sampling rate."""
+    x = np.linspace(-60, 60, 600_001)
+    rate, sigma = 0.5, 5.0
+    base = norm.pdf(x, 0, sigma)
+    one_coin = (1 - rate) * base + rate * norm.pdf(x, 2, sigma)
+    weights = [(1 - rate) ** 2, 2 * rate * (1 - rate), rate**2]
+    two_coins = sum(w * norm.pdf(x, k, sigma) for k, w in enumerate(weights))
+
+    def hockey_stick(p, epsilon):
+        return float(np.trapezoid(np.maximum(p - math.exp(epsilon) * base, 0), x))
+
+    assert hockey_stick(two_coins, 0.0) > hockey_stick(one_coin, 0.0)
+    for epsilon in (0.0, 0.1, 0.3, 0.6):
+        assert hockey_stick(two_coins, epsilon) <= gdp_delta(2 / sigma, epsilon) * (1 + 1e-6)
+
+
+@given(drawn=st.lists(st.floats(2, 100), min_size=1, max_size=5))
+def test_a_lifetime_of_full_batch_studies_composes_the_dearer_path_of_each(make_event, drawn):
+    studies = [
+        [make_event(sigma), make_event(1.5 * sigma, purpose="evaluation", population="holdout")]
+        for sigma in drawn
+    ]
+    mu = math.sqrt(sum(1 / sigma**2 for sigma in drawn))
+    found = accounting.lifetime_epsilon(studies, DELTA)
+    assert found.pld == pytest.approx(gdp_epsilon(mu, DELTA), rel=1e-9)
+    assert found.rdp >= found.pld
+
+
+def test_a_lifetime_counts_both_paths_where_they_cannot_be_ordered(make_event):
+    study = [
+        make_event(4.0, rate=0.2),
+        make_event(6.0, purpose="evaluation", population="holdout"),
+    ]
+    both = accounting.lifetime_epsilon([study], DELTA).pld
+    assert both == pytest.approx(epsilon_pld(study, DELTA))
+    assert both > study_epsilon(study, DELTA).pld
