@@ -9,6 +9,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from cordon_common.qc.fates import RECORD_FATE_TEXT
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from cordon_client.approval import Terms
     from cordon_client.doctor import Finding
     from cordon_client.office import BudgetView
+    from cordon_client.qc.tabular import TableQc
+    from cordon_common.canonical import Json
 
 _STYLES = {"pass": "green", "warn": "yellow", "fail": "bold red"}
 
@@ -87,3 +91,42 @@ def budget_table(view: BudgetView) -> RenderableType:
             str(study.releases),
         )
     return table
+
+
+def qc_json(result: TableQc) -> Json:
+    """Return the local verdict as data: counts and check results, no cell of the table."""
+    return {
+        "verdict": result.verdict.as_json(),
+        "patients_kept": result.patients_kept,
+        "records": {fate.value: n for fate, n in result.record_fates.items()},
+        "patients": {fate.value: n for fate, n in result.patient_fates.items()},
+    }
+
+
+def qc_view(result: TableQc) -> RenderableType:
+    """Show the verdict, what became of the records, and every check that did not pass."""
+    severity = result.verdict.severity.value
+    records = sum(result.record_fates.values())
+    head = Text.assemble(
+        "quality control: ",
+        (severity, _STYLES.get(severity, "")),
+        f"; {result.patients_kept} patients kept of {records} records",
+    )
+    fates = Table(box=box.SIMPLE_HEAD, title="Records", title_justify="left")
+    fates.add_column("fate", overflow="fold")
+    fates.add_column("records", justify="right")
+    for fate, count in result.record_fates.items():
+        if count:
+            fates.add_row(RECORD_FATE_TEXT[fate], str(count))
+    findings = Table(box=box.SIMPLE_HEAD, title="Findings", title_justify="left")
+    findings.add_column("check", overflow="fold")
+    findings.add_column("", no_wrap=True)
+    findings.add_column("what", overflow="fold")
+    for item in result.results:
+        if item.severity.value in _STYLES and item.severity.value != "pass":
+            subject = f"{item.subject}: " if item.subject else ""
+            style = _STYLES[item.severity.value]
+            findings.add_row(
+                item.check, Text(item.severity.value, style=style), subject + (item.detail or "")
+            )
+    return Group(head, fates, findings) if findings.row_count else Group(head, fates)

@@ -89,18 +89,19 @@ def qc(
     as_json: AsJson = False,
 ) -> None:
     """Run quality control locally and write the full report; nothing leaves, nothing is spent."""
-    from cordon_client.cli.render import qc_table
+    from cordon_client.cli.render import qc_json, qc_view
     from cordon_client.local_qc import check_locally
+    from cordon_client.qc.report import write_report
     from cordon_common.cli import console
 
-    result, report = check_locally(cohort, study, output)
+    checked, result = check_locally(cohort, study)
+    report = write_report(checked, result, output)
     if as_json:
-        console.print_json(result.as_json())
+        console.print_json(qc_json(result))
     else:
-        console.show(qc_table(result))
+        console.show(qc_view(result))
         console.note(f"full report: {report}")
-    if result.failed:
-        raise typer.Exit(1)
+    result.require_trainable()
 
 
 @app.command()

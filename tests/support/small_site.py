@@ -1,0 +1,142 @@
+"""A small real site: keys, ledger, policy, 120 synthetic patients, one signed and approved study."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from cordon_client.enrol import create_site
+from cordon_client.home import Dataset, SiteConfig, SiteHome
+from cordon_client.office import Office
+from cordon_client.vault.policy import trust_coordinator
+from cordon_client.vault.state import VaultState
+from cordon_common.canonical import canonical_bytes
+from cordon_common.privacy.calibrate import resolve
+from cordon_common.protocol.parse import STUDY_TYPE, parse_model
+from cordon_common.protocol.study import Study
+from cordon_common.signing import SigningKey, seal
+from cordon_common.wire import ReleaseRequest, Slot, encode
+
+POLICY = Path(__file__).parents[2] / "configs" / "policies" / "standard.yaml"
+RUN = "run-1"
+
+
+def clock():
+    return datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+
+def write_cohort(path, patients=120, seed=7, **extra):
+    """Synthetic patients: `marker` rises with the outcome, `sex` does not, `age` a little."""
+    rng = np.random.default_rng(seed)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["patient_id", "age", "marker", "sex", "outcome", *extra])
+        for i in range(patients):
+            sick = int(rng.random() < 0.45)
+            row = [f"P{i:05d}", round(50 + 8 * rng.normal() + 5 * sick, 1)]
+            row += [round(float(rng.normal() + 1.5 * sick), 4), "fm"[rng.integers(2)], sick]
+            writer.writerow([*row, *(values[i] for values in extra.values())])
+    return path
+
+
+def study_value(roster, **changes):
+    value = {
+        "cordon": 1,
+        "name": "toy-study",
+        "purpose": "Show what a vault does with a small table",
+        "permit": {"id": "permit-1", "end_date": "2027-12-31"},
+        "cohort": {
+            "patient_id": "patient_id",
+            "features": [
+                {
+                    "name": "age",
+                    "type": "number",
+                    "unit": "years",
+                    "range": [0, 120],
+                    "typical": [30, 80],
+                },
+                {
+                    "name": "marker",
+                    "type": "number",
+                    "unit": "1",
+                    "range": [-9, 9],
+                    "typical": [-3, 3],
+                },
+                {"name": "sex", "type": "category", "categories": ["f", "m"]},
+            ],
+            "label": {"name": "outcome", "positive": ["1"], "negative": ["0"]},
+        },
+        "qc": {"gate": {"min_patients": 20, "min_sites": 2}},
+        "model": {"family": "logistic"},
+        "training": {
+            "algorithm": "dp-fedsgd",
+            "rounds": 4,
+            "clip_norm": 1.0,
+            "divisor": 200,
+            "optimizer": {"name": "sgd", "learning_rate": 1.0},
+        },
+        "privacy": {"epsilon": 3.0, "delta": 1e-5, "unprotected": ["participation", "qc_verdict"]},
+        "roster": roster,
+    }
+    return value | changes
+
+
+@dataclass
+class Site:
+    """A site's folder, the coordinator's key, and a study that both know."""
+
+    home: SiteHome
+    coordinator: SigningKey
+    study: Study
+
+    def sign(self, **changes):
+        """Sign a variation of the study; noise is computed for it."""
+        value = self.study.as_json() | changes
+        value["privacy"] = value["privacy"] | {"noise": None}
+        study = resolve(parse_model(Study, value, code="PR001", what="test study"))
+        return study, seal(self.coordinator, STUDY_TYPE, study.as_json())
+
+    def approve(self, envelope):
+        with Office.open(self.home, clock=clock) as office:
+            return office.approve(envelope, by="tester")
+
+    def open_vault(self):
+        return VaultState(self.home, clock=clock)
+
+    def request(self, phase, round_=0, weights=None, study=None, run=RUN, attempt=0):
+        digest = (study or self.study).digest
+        slot = Slot(study=digest, run=run, phase=phase, round=round_, attempt=attempt)
+        return encode(ReleaseRequest(slot=slot), {} if weights is None else {"weights": weights})
+
+    def signed_study_bytes(self):
+        """The study as a file in YAML (JSON is YAML)."""
+        return canonical_bytes(self.study.as_json())
+
+    def charges(self):
+        with Office.open(self.home, clock=clock) as office:
+            return office.ledger.charges()
+
+
+def make_site(root, cohort, approve=True, **changes):
+    home = SiteHome(root)
+    config = SiteConfig(name="north", dataset=Dataset(id="main", file=str(cohort)))
+    create_site(home, config, POLICY, clock=clock)
+    coordinator = SigningKey.generate()
+    trust_coordinator(home.policy_file, coordinator.public, "test coordinator")
+    roster = [
+        {"site": name, "key": str(key.public), "expected_patients": 120}
+        for name, key in (
+            ("north", SigningKey.load(home.identity_key)),
+            ("south", SigningKey.generate()),
+        )
+    ]
+    value = study_value(roster, **changes)
+    study = resolve(parse_model(Study, value, code="PR001", what="test study"))
+    site = Site(home, coordinator, study)
+    if approve:
+        site.approve(seal(coordinator, STUDY_TYPE, study.as_json()))
+    return site
