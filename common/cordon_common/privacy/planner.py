@@ -85,16 +85,15 @@ class Plan:
     suggestion: str | None
 
     def release_rows(self) -> list[tuple[str, ...]]:
-        """Return table rows: release, patients, times, numbers, bound, σ, noise, ε once, ε all."""
+        """Return table rows: release, patients, times, numbers, σ, noise, ε once, ε all."""
         return [
             (
                 item.purpose,
                 item.population,
                 str(item.times),
                 str(item.integers),
-                f"{item.bound:.3g}",
                 f"{item.noise_multiplier:g}",
-                f"{item.noise_std:.3g}",
+                f"{item.noise_std:.3g} (a patient: {item.bound:.3g})",
                 f"{item.epsilon_once:.3g}",
                 f"{item.epsilon_all:.3g}",
             )

@@ -70,7 +70,7 @@ def test_a_plan_with_poisson_sampling_is_quick_as_well(make_study):
 
 def test_rows_hold_one_cell_per_column(make_study):
     planned = plan(make_study(), budgets={"site-0": BudgetFilter(8.0, 1e-5)}, simulate=False)
-    assert {len(row) for row in planned.release_rows()} == {9}
+    assert {len(row) for row in planned.release_rows()} == {8}
     assert {len(row) for row in planned.site_rows()} == {7}
     assert planned.site_rows()[0][4] == "yes"
     assert planned.site_rows()[1][4:] == ("", "", "")
