@@ -364,6 +364,10 @@ CODES: dict[str, CodeInfo] = {
         "site releases do not fit together: shape, type or overflow",
         "check that all sites run the same study",
     ),
+    "SY010": CodeInfo(
+        "the folder of the local report cannot be written",
+        "check the folder's owner and permissions, or choose another with --output",
+    ),
     "SY999": CodeInfo("an unexpected failure inside the program", "see the local log"),
     "CK101": CodeInfo(
         "fewer patients passed quality control than the study asks for",

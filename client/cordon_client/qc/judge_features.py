@@ -33,6 +33,7 @@ WELL_KNOWN_CODES = (0, -1, -7, -8, -9, -77, -88, -99, -999, -9999, 77, 88, 99, 7
 _POWERS_OF_TEN = {f"1e{power:+d}": 10.0**power for power in (-3, -2, -1, 1, 2, 3)}
 _FEW = 5
 """Fewer cells than this are not a pattern."""
+_DISTINCT = 3
 _SIGNIFICANT_Z = 3.29
 _DIGIT_MIN_VALUES, _DIGIT_MIN_SPAN = 50, 40.0
 _CONSTANT_MIN_VALUES = 20
@@ -176,9 +177,10 @@ def _unit(feature: NumberFeature, beyond: Values, recorded: int) -> Finding:
     low, high = feature.typical or feature.range
     best, best_name = 0, ""
     for name, factor in _factors(feature).items():
-        explained = int(((beyond * factor >= low) & (beyond * factor <= high)).sum())
-        if explained > best:
-            best, best_name = explained, name
+        explained = beyond[(beyond * factor >= low) & (beyond * factor <= high)]
+        # One number again and again is a code or a stuck device, not a unit.
+        if len(explained) > best and len(np.unique(explained)) >= _DISTINCT:
+            best, best_name = len(explained), name
     if best < _FEW or best < len(beyond) / 2:
         return Finding("feature.unit", 0.0, 0)
     return Finding(

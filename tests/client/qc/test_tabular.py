@@ -139,7 +139,7 @@ def test_a_department_in_another_unit_warns_and_names_the_factor(study, check):
 def test_a_declared_factor_is_named_before_a_power_of_ten(make_study, number, check):
     feature = number(range=[50, 750], typical=[120, 360], unit_factors={"mmol/L": 38.67})
     study = make_study([feature], patient_id="id")
-    columns = {k: v for k, v in cohort(x=[5.0] * 8).items() if k != "c"}
+    columns = {k: v for k, v in cohort(x=[5.0, 5.2, 4.8, 6.1] * 2).items() if k != "c"}
     columns["x"][8:] = [200.0 + i for i in range(N - 8)]
     assert "38.67 (from mmol/L)" in results(check(study, columns), "feature.unit", "x").detail
 
