@@ -7,9 +7,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from cordon_common.audit.result import judge
-from cordon_common.canonical import digest
+from cordon_common.canonical import canonical_bytes, digest
 from cordon_common.errors import CordonError
-from cordon_common.ledger.bundle import MANIFEST
+from cordon_common.ledger.bundle import KEYS, MANIFEST, named_keys
 from cordon_common.ledger.checkpoint import open_checkpoint
 from cordon_common.ledger.entries import LedgerCreated
 from cordon_common.signing import PublicKey
@@ -69,12 +69,17 @@ def _identity(bundle: Bundle) -> Row:
     expected = LedgerCreated(
         role=manifest.role, name=manifest.name, dataset=manifest.dataset, key=manifest.key
     )
-    fits = bool(entries) and entries[0].body == expected
+    problems = []
+    if not entries or entries[0].body != expected:
+        problems.append("the first entry and the manifest name different owners")
+    keys = canonical_bytes(named_keys(entry.body for entry in entries))
+    if bundle.files.get(KEYS) != keys:
+        problems.append(f"{KEYS} lists other keys than the log")
     return judge(
         "identity",
         "the log begins with its owner, dataset and key",
         f"key fingerprint {PublicKey.parse(manifest.key).fingerprint}",
-        problems=() if fits else ("the first entry and the manifest name different owners",),
+        problems=problems,
     )
 
 

@@ -70,7 +70,9 @@ def _distrust(bundle: Bundle, carried: SignedStudy, trusted: Sequence[PublicKey]
         return "another key than the log's signed it"
     if trusted and carried.signer not in trusted:
         return "its signer is not the coordinator key that you gave"
-    return "" if study_file(carried.digest) in bundle.files else "its file is missing"
+    if bundle.files.get(study_file(carried.digest)) != carried.file_bytes:
+        return "the bundle's file is missing or is another study"
+    return ""
 
 
 def _receipts(runs: Sequence[Run]) -> Row:

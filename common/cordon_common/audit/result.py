@@ -97,5 +97,6 @@ def judge(
 
 
 def _listed(texts: Sequence[str]) -> str:
+    texts = list(dict.fromkeys(texts))
     more = f"; and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
     return "; ".join(texts[:_SHOWN]) + more

@@ -60,8 +60,8 @@ def _signed(bundle: Bundle, view: View, trusted: Sequence[PublicKey]) -> Row:
     problems = []
     for study in view.studies.values():
         problem = study.problem or _distrust(study, view, trusted)
-        if not problem and study_file(study.digest) not in bundle.files:
-            problem = "its file is missing"
+        if not problem and bundle.files.get(study_file(study.digest)) != study.file_bytes:
+            problem = "the bundle's file is missing or is another study"
         if problem:
             problems.append(f"{study.name}: {problem}")
     signers = {s.signer.fingerprint for s in view.studies.values() if s.signer}

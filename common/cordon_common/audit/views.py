@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from cordon_common.errors import CordonError
+from cordon_common.ledger.bundle import envelope_bytes
 from cordon_common.ledger.entries import Body, StudyApproved, StudySigned
 from cordon_common.privacy.schedule import planned_events
 from cordon_common.protocol.parse import STUDY_TYPE, parse_model
@@ -44,6 +45,11 @@ class SignedStudy:
         if self.study is None:
             return self.digest[:23] + "…"
         return f"{self.study.name} v{self.study.version}"
+
+    @property
+    def file_bytes(self) -> bytes:
+        """The bytes under which a bundle must hold it."""
+        return envelope_bytes(self.envelope)
 
     def planned(self, slot: Slot) -> Event | None:
         """Return the event that the study implies for a slot."""

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from cordon_common.ledger.entries import Body, Kinds
     from cordon_common.ledger.log import Log
     from cordon_common.ledger.site import SiteLedger
+    from cordon_common.signing import Envelope
 
 MANIFEST = "manifest.json"
 ENTRIES = "entries.jsonl"
@@ -127,6 +128,27 @@ def study_file(study: str) -> str:
     return f"studies/{study.removeprefix('sha256:')}.json"
 
 
+def envelope_bytes(envelope: Envelope) -> bytes:
+    """Return the bytes under which a bundle holds a signed study."""
+    return canonical_bytes(envelope.model_dump(mode="json"))
+
+
+def named_keys(bodies: Iterable[Body]) -> list[Json]:
+    """List the public keys that the log names, for people to compare."""
+    found: set[tuple[str, str, str]] = set()
+    for body in bodies:
+        if isinstance(body, LedgerCreated):
+            found.add((body.role, body.name, body.key))
+        elif isinstance(body, SiteEnrolled):
+            found.add(("site", body.site, body.identity_key))
+        elif isinstance(body, PolicySet):
+            found |= {("trusted coordinator", "", key) for key in body.trusted_coordinators}
+    return [
+        {"role": role, "name": name, "key": key, "fingerprint": PublicKey.parse(key).fingerprint}
+        for role, name, key in sorted(found)
+    ]
+
+
 def _version_of(name: str) -> dict[str, str]:
     try:
         return {name: distribution(name).version}
@@ -143,29 +165,13 @@ def _content(log: Log, kinds: Kinds) -> _Content:
     files = {
         ENTRIES: b"".join(data + b"\n" for data in entries),
         CHECKPOINT: checkpoint.encode(),
-        KEYS: canonical_bytes(_keys(bodies)),
+        KEYS: canonical_bytes(named_keys(bodies)),
         SOFTWARE: canonical_bytes(installed_software()),
     }
     for body in bodies:
         if isinstance(body, StudyApproved | StudySigned):
-            files[study_file(body.study)] = canonical_bytes(body.envelope.model_dump(mode="json"))
+            files[study_file(body.study)] = envelope_bytes(body.envelope)
     return _Content(genesis, files)
-
-
-def _keys(bodies: Iterable[Body]) -> list[Json]:
-    """List the public keys that the log names, for people to compare."""
-    found: set[tuple[str, str, str]] = set()
-    for body in bodies:
-        if isinstance(body, LedgerCreated):
-            found.add((body.role, body.name, body.key))
-        elif isinstance(body, SiteEnrolled):
-            found.add(("site", body.site, body.identity_key))
-        elif isinstance(body, PolicySet):
-            found |= {("trusted coordinator", "", key) for key in body.trusted_coordinators}
-    return [
-        {"role": role, "name": name, "key": key, "fingerprint": PublicKey.parse(key).fingerprint}
-        for role, name, key in sorted(found)
-    ]
 
 
 def _write(content: _Content, out: Path) -> None:

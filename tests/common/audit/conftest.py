@@ -16,11 +16,15 @@ from pathlib import Path
 import pytest
 
 from cordon_common.canonical import canonical_bytes, digest
+from cordon_common.errors import IntegrityError
 from cordon_common.ledger import merkle
 from cordon_common.ledger.bundle import (
     Manifest,
+    envelope_bytes,
     export_coordinator_bundle,
     export_site_bundle,
+    named_keys,
+    study_file,
 )
 from cordon_common.ledger.checkpoint import Checkpoint, sign_checkpoint
 from cordon_common.ledger.coordinator import CoordinatorLog
@@ -36,8 +40,10 @@ from cordon_common.ledger.entries import (
     SiteDescribed,
     SiteEnrolled,
     SiteOpened,
+    StudyApproved,
     StudySigned,
     UsedRelease,
+    parse_entry,
 )
 from cordon_common.ledger.receipt import make_receipt
 from cordon_common.ledger.site import SiteLedger
@@ -216,6 +222,17 @@ class Consortium:
         lines = self.unpack(self.folder / f"{name}.zip")["entries.jsonl"].splitlines()
         return [json.loads(line) for line in lines]
 
+    @staticmethod
+    def derived(lines, manifest):
+        """The files that follow from the entries, if all of these can be read."""
+        try:
+            bodies = [parse_entry(line, manifest.kinds).body for line in lines]
+        except IntegrityError:
+            return {}
+        studies = [b for b in bodies if isinstance(b, StudyApproved | StudySigned)]
+        files = {study_file(body.study): envelope_bytes(body.envelope) for body in studies}
+        return {**files, "keys.json": canonical_bytes(named_keys(bodies))}
+
     def forge(self, name, change, key=None, path=None):
         """Rewrite a bundle's entries and make everything fit again: tree, signature, manifest.
 
@@ -230,6 +247,7 @@ class Consortium:
         root = merkle.root([merkle.leaf_hash(line) for line in lines])
         point = Checkpoint(manifest.origin, len(lines), root)
         files["entries.jsonl"] = b"".join(line + b"\n" for line in lines)
+        files |= self.derived(lines, manifest)
         owner = key or self.keys.get(name, self.coordinator_key)
         files["checkpoint"] = sign_checkpoint(point, owner).encode()
         stated = manifest.model_copy(update={"files": {n: digest(d) for n, d in files.items()}})

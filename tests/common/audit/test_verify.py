@@ -88,11 +88,7 @@ def test_a_changed_file_is_caught(bundles, consortium):
 def test_a_changed_file_with_a_fitting_manifest_is_caught_by_the_tree(bundles, consortium):
     files = consortium.unpack(bundles["north"])
     files["entries.jsonl"] = files["entries.jsonl"].replace(b"data-office", b"data-0ffice")
-    manifest = Manifest.model_validate_json(files["manifest.json"])
-    stated = {n: digest(d) for n, d in files.items() if n != "manifest.json"}
-    manifest = manifest.model_copy(update={"files": stated})
-    files["manifest.json"] = canonical_bytes(manifest.model_dump(mode="json"))
-    consortium.pack(bundles["north"], files)
+    refresh(consortium, bundles["north"], files)
     caught = failed(verify(bundles))
     assert ("site north", "tree") in caught
     assert ("site north", "files") not in caught
@@ -108,6 +104,29 @@ def test_another_policy_than_the_ledgers_is_caught(bundles, consortium):
     files["policy.json"] = files["policy.json"].replace(b"8", b"9")
     consortium.pack(bundles["north"], files)
     assert {("site north", "files"), ("site north", "policy")} <= failed(verify(bundles))
+
+
+def refresh(consortium, path, files):
+    """Pack changed files with a manifest that fits them: the manifest is nobody's signature."""
+    manifest = Manifest.model_validate_json(files.pop("manifest.json"))
+    manifest = manifest.model_copy(update={"files": {n: digest(d) for n, d in files.items()}})
+    head = canonical_bytes(manifest.model_dump(mode="json"))
+    consortium.pack(path, {**files, "manifest.json": head})
+
+
+def test_another_study_file_than_the_approved_is_caught(bundles, consortium):
+    files = consortium.unpack(bundles["north"])
+    name = next(name for name in files if name.startswith("studies/"))
+    files[name] = b"{}"
+    refresh(consortium, bundles["north"], files)
+    assert failed(verify(bundles)) == {("site north", "studies")}
+
+
+def test_a_key_list_that_the_log_does_not_bear_out_is_caught(bundles, consortium):
+    files = consortium.unpack(bundles["coordinator"])
+    files["keys.json"] = b"[]"
+    refresh(consortium, bundles["coordinator"], files)
+    assert failed(verify(bundles)) == {("coordinator consortium", "identity")}
 
 
 @pytest.mark.parametrize("data", [b"", b"PK\x03\x04 not a zip", b"<html>not found</html>"])
