@@ -44,7 +44,7 @@ def judge_cohort(
     """Judge record rules, twins, conflicting outcomes, identifiers, and the gate."""
     counts = fates.record_counts()
     findings = [
-        Finding(rule, counts[fate] / table.records, counts[fate])
+        Finding(rule, counts[fate] / table.records, counts[fate], f"{counts[fate]} records.")
         for fate, rule in _RULE_OF_FATE.items()
     ]
     if table.ids is not None:
@@ -73,12 +73,14 @@ def _conflicts(table: StudyTable, fates: Fates, study: Study) -> Finding:
     conflicting = int(outcomes["group"].duplicated().sum())
     groups = int(outcomes["group"].nunique())
     share = conflicting / groups if groups else None
-    return Finding("cohort.conflicting-labels", share, conflicting)
+    detail = f"{conflicting} of {groups}."
+    return Finding("cohort.conflicting-labels", share, conflicting, detail)
 
 
 def _identifiers(unread: Iterable[str]) -> Finding:
     found = sum(1 for name in unread if _IDENTIFIER.search(name))
-    return Finding("cohort.identifiers", float(found), None, f"{found} such columns.")
+    detail = "One such column." if found == 1 else f"{found} such columns."
+    return Finding("cohort.identifiers", float(found), None, detail)
 
 
 def _gate(study: Study, table: StudyTable, fates: Fates, profile: Profile) -> list[CheckResult]:
@@ -100,7 +102,12 @@ def _gate(study: Study, table: StudyTable, fates: Fates, profile: Profile) -> li
             kept,
             f"{kept} patients passed, the study asks for {gate.min_patients}.",
         ),
-        Finding("cohort.classes", float(absent) if len(labels) else None, len(labels)),
+        Finding(
+            "cohort.classes",
+            float(absent) if len(labels) else None,
+            len(labels),
+            f"{positive} positive and {len(labels) - positive} negative.",
+        ),
         Finding("cohort.balance", share, positive, f"{positive} of {len(labels)} are positive."),
     ]
     results = [result_of(finding, profile) for finding in findings]

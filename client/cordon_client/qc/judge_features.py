@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 WELL_KNOWN_CODES = (0, -1, -7, -8, -9, -77, -88, -99, -999, -9999, 77, 88, 99, 777, 888, 999, 9999)
 """Numbers that registries use for "missing"; only these may be named in a local report."""
 
-_POWERS_OF_TEN = {f"1e{power:+d}": 10.0**power for power in (-3, -2, -1, 1, 2, 3)}
+_POWERS_OF_TEN = {f"{factor:g}": factor for factor in (0.001, 0.01, 0.1, 10.0, 100.0, 1000.0)}
 _FEW = 5
 """Fewer cells than this are not a pattern."""
 _DISTINCT = 3
@@ -119,7 +119,9 @@ def _missing_by_label(stat: FeatureStats) -> Finding:
 
 
 def _category_findings(stat: FeatureStats) -> Iterator[Finding]:
-    yield Finding("feature.category", stat.outside.fraction, stat.outside.part)
+    unlisted = stat.outside.part
+    detail = f"{unlisted} records hold one."
+    yield Finding("feature.category", stat.outside.fraction, unlisted, detail)
     yield _constant(stat, max(stat.histogram.counts, default=0))
 
 
@@ -128,8 +130,10 @@ def _number_findings(
 ) -> Iterator[Finding]:
     recorded = stat.recorded.part
     share = stat.invalid / recorded if recorded else None
-    yield Finding("feature.number", share, stat.invalid)
-    yield Finding("feature.range", stat.outside.fraction, stat.outside.part)
+    yield Finding("feature.number", share, stat.invalid, f"{stat.invalid} cells.")
+    low, high = feature.range
+    detail = f"{stat.outside.part} values are outside {low:g} to {high:g} {feature.unit}."
+    yield Finding("feature.range", stat.outside.fraction, stat.outside.part, detail)
     beyond = values[outside(values, feature)]
     code = _missing_code(feature, beyond, recorded)
     yield code.finding
@@ -146,6 +150,7 @@ def _constant(stat: FeatureStats, most: int) -> Finding:
         "feature.constant",
         most / recorded if recorded else None,
         most,
+        f"{most} of {recorded} recorded values are the same.",
         waived=recorded < _CONSTANT_MIN_VALUES,
     )
 
@@ -206,4 +211,5 @@ def _digits(feature: NumberFeature, inside: Values) -> Finding:
     if not wide or len(inside) < _DIGIT_MIN_VALUES or (inside != np.rint(inside)).any():
         return Finding("feature.digit", None)
     zeros = int((inside % 10 == 0).sum())
-    return Finding("feature.digit", zeros / len(inside), zeros)
+    detail = f"{zeros} of {len(inside)} values end in 0."
+    return Finding("feature.digit", zeros / len(inside), zeros, detail)

@@ -5,6 +5,7 @@ No script, no network, no clock, no host or file name: equal input gives equal b
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -70,6 +71,7 @@ def report_html(value: Json) -> str:
         titles={check["check"]: check["title"] for check in value["checks"]},
         number_checks=_check_titles(features, "number"),
         category_checks=_check_titles(features, "category"),
+        groups=_grouped(value["findings"]),
         model_sentence=_model_sentence(value["model"]),
     )
 
@@ -79,6 +81,14 @@ def _with_defaults(feature: Json) -> Json:
     missing = feature["missing"]
     lost = missing["negative"]["part"] + missing["positive"]["part"]
     return {"not_a_number": 0, "quantiles": None, "mean": None, "has_missing": lost > 0} | feature
+
+
+def _grouped(findings: list[Json]) -> list[list[Json]]:
+    """Put the same finding of several features under one heading."""
+    groups: dict[tuple[str, str], list[Json]] = {}
+    for finding in findings:
+        groups.setdefault((finding["check"], finding["severity"]), []).append(finding)
+    return list(groups.values())
 
 
 def _check_titles(features: list[Json], kind: str) -> list[str]:
@@ -113,6 +123,7 @@ def _replace(path: Path, data: bytes) -> None:
         temporary.chmod(0o600)
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         full = error.errno in {errno.ENOSPC, errno.EDQUOT}
         raise SystemFault("SY001" if full else "SY010") from None

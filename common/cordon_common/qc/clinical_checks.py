@@ -12,7 +12,14 @@ _SHARE = "share of records"
 _CONVENTION = "convention: fewer than one record in a hundred is the noise of any registry"
 
 
-def _rule(check: str, reason: ReasonCode, wording: Wording, *, stability: int = 1) -> CheckSpec:
+def _rule(
+    check: str,
+    reason: ReasonCode,
+    wording: Wording,
+    *,
+    unit: str = _SHARE,
+    stability: int = 1,
+) -> CheckSpec:
     """Make a record rule: bounded stability, excludes, warns above one record in a hundred."""
     return CheckSpec(
         id=check,
@@ -20,7 +27,7 @@ def _rule(check: str, reason: ReasonCode, wording: Wording, *, stability: int = 
         scope=Scope.RECORD,
         check_class=CheckClass.LOCAL_SOFT,
         reason=reason,
-        bounds=Bounds(_SHARE, _CONVENTION, warn=0.01),
+        bounds=Bounds(unit, _CONVENTION, warn=0.01),
         wording=wording,
         stability=stability,
         excludes=True,
@@ -100,6 +107,7 @@ _RECORD_RULES = (
             "Patients under different ids have exactly the same records.",
             "Check for patients registered twice; merge their ids in the source system.",
         ),
+        unit="share of patients",
         stability=2,
     ),
 )

@@ -49,7 +49,9 @@ class Profile(StrictModel):
             if thresholds.fail is not None and limit is None:
                 raise ValueError(f"checks: {check} may only warn, remove its fail threshold")
             if thresholds.fail is not None and limit is not None and thresholds.fail > limit:
-                raise ValueError(f"checks: {check} may be stricter than {limit:g}, not more lenient")
+                raise ValueError(
+                    f"checks: {check} may be stricter than {limit:g}, not more lenient"
+                )
         return self
 
     def thresholds(

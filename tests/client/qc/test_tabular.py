@@ -131,7 +131,7 @@ def test_a_department_in_another_unit_warns_and_names_the_factor(study, check):
     result = results(qc, "feature.unit", "x")
     assert result.severity is Severity.WARN
     assert result.affected == 12
-    assert "multiplying by 1e-1" in result.detail
+    assert "multiplying by 0.1" in result.detail
     assert qc.record_fates[RecordFate.IMPOSSIBLE_VALUE] == 12
     assert qc.verdict.may_train
 
