@@ -173,7 +173,7 @@ def test_an_empty_feature_and_many_categories_can_be_drawn(make_study, number, c
     }
     html = report_html(report_value(study, check(study, columns)))
     assert "18 more" in parsed(html).text
-    coordinates = re.findall(r'(?:x|y|width|height|x1|x2|y1|y2)="([^"]*)"', html)
+    coordinates = re.findall(r' (?:x|y|width|height|x1|x2|y1|y2)="([^"]*)"', html)
     assert len(coordinates) > 30
     assert all(re.fullmatch(r"\d+(\.\d)?", value) for value in coordinates)
 
