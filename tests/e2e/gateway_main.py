@@ -1,6 +1,5 @@
 """Runs one gateway as its own process: settings as JSON in the first argument."""
 
-import json
 import logging
 import sys
 

@@ -5,9 +5,10 @@ import os
 import time
 from pathlib import Path
 
-from cordon_server.transport.grid import Answer, exchange, online_nodes
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
+
+from cordon_server.transport.grid import Answer, exchange, online_nodes
 
 app = ServerApp()
 
@@ -18,9 +19,9 @@ def main(grid: Grid, context: Context) -> None:
     plan = json.loads((home / "plan.json").read_text())
     while len(online_nodes(grid)) < plan["sites"]:
         time.sleep(0.05)
-    nodes = sorted(online_nodes(grid))
     rounds = []
     for number in range(plan["rounds"]):
+        nodes = sorted(online_nodes(grid))
         weights = number.to_bytes(4, "big") * (plan["request_bytes"] // 4)
         started = time.monotonic()
         replies = exchange(
@@ -30,7 +31,9 @@ def main(grid: Grid, context: Context) -> None:
             {
                 "seconds": time.monotonic() - started,
                 "answered": sorted(n for n, r in replies.items() if isinstance(r, Answer)),
-                "echoed": all(isinstance(r, Answer) and r.data == weights for r in replies.values()),
+                "echoed": all(
+                    isinstance(r, Answer) and r.data == weights for r in replies.values()
+                ),
                 "codes": sorted(r.code for r in replies.values() if not isinstance(r, Answer)),
                 "elapsed": [r.elapsed_s for r in replies.values()],
             }

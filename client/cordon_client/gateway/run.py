@@ -25,6 +25,7 @@ CRASH_WINDOW_S = 60.0
 
 _LOG = logging.getLogger(__name__)
 _LOST, _UNKNOWN_KEY, _WRONG_FLOWER = 75, 77, 78  # session.Outcome, whose import would cost Flower
+_NO_CRASH = frozenset({_LOST, _UNKNOWN_KEY})
 _WAIT_MIN_S, _WAIT_MAX_S = 0.25, 5.0
 
 
@@ -44,6 +45,7 @@ def run_gateway(
     load_node_key(settings.node_key)
     settings.home.mkdir(parents=True, exist_ok=True)
     crashes: deque[float] = deque(maxlen=MAX_CRASHES)
+    enrolled_by = time.monotonic() + settings.enrolment_wait_s
     with _only_gateway(settings.home), stop_signals(stop) as stopping:
         while not stopping.is_set():
             _wait_for_coordinator(settings, clock, stopping)
@@ -52,8 +54,8 @@ def run_gateway(
             status = _run_node(settings, stopping)
             if stopping.is_set():
                 return
-            _raise_if_final(status)
-            if status != _LOST:
+            _raise_if_final(status, may_wait=time.monotonic() < enrolled_by)
+            if status not in _NO_CRASH:
                 _count_crash(crashes, status)
             stopping.wait(_WAIT_MIN_S * max(1, len(crashes)))
 
@@ -108,9 +110,11 @@ def _run_node(settings: GatewaySettings, stopping: threading.Event) -> int:
     return status
 
 
-def _raise_if_final(status: int) -> None:
+def _raise_if_final(status: int, *, may_wait: bool) -> None:
     if status == _UNKNOWN_KEY:
-        raise error_for("NE005")
+        if not may_wait:
+            raise error_for("NE005")
+        _LOG.warning("waiting to be enrolled by the coordinator")
     if status == _WRONG_FLOWER:
         raise error_for("TR001")
 

@@ -12,7 +12,8 @@ class GatewaySettings(StrictModel):
     """Settings of one gateway.
 
     `coordinator` is `host:port`; `node_key` is a P-384 key in OpenSSH PEM format, mode 0600;
-    `home` is the gateway's own writable folder; `vault_timeout_s` bounds one vault call.
+    `home` is the gateway's own writable folder; `vault_timeout_s` bounds one vault call;
+    `enrolment_wait_s` is how long a key that the coordinator does not know yet is tried again.
     """
 
     site: str
@@ -22,3 +23,4 @@ class GatewaySettings(StrictModel):
     vault_socket: Path
     home: Path
     vault_timeout_s: Annotated[float, Field(gt=0)] = 900.0
+    enrolment_wait_s: Annotated[float, Field(ge=0)] = 0.0

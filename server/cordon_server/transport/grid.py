@@ -20,7 +20,7 @@ MESSAGE_TYPES: Final = {
 POLL_MIN_S = 0.05
 POLL_MAX_S = 0.2
 HELD_S = 0.4
-REJOIN_S = 15.0
+REJOIN_S = 8.0
 _NODES_EVERY_S = 1.0
 _CODE = re.compile(r"[A-Z]{2}[0-9]{3}")
 
@@ -62,7 +62,7 @@ def exchange(
 ) -> dict[int, Reply]:
     """Send each node its request and collect one reply per node, in the order of arrival.
 
-    A site that goes offline is asked again when it is back within 15 s; asking again is safe
+    A site that goes offline is asked again when it is back within 8 s; asking again is safe
     because vaults answer repeats from their ledger. So that a site that is down does not cost
     these seconds in every round, ask only `online_nodes`. Ends early, with TR014 for the sites
     still awaited, once fewer than `minimum` answers can come. Every node of `requests` is in the

@@ -143,10 +143,13 @@ class SuperLink:
         """Start whichever process ends again, until `stopping` is set."""
         while not stopping.wait(_WATCH_S):
             if self._superlink is not None and self._superlink.poll() is not None:
-                _LOG.warning("the SuperLink ended; starting it again")
+                _LOG.warning(
+                    "the SuperLink ended (%d); starting it again", end_child(self._superlink)
+                )
                 self._superlink = self._start_superlink()
                 stopping.wait(_RESTART_PAUSE_S)
             if self._server_app is not None and self._server_app.poll() is not None:
+                end_child(self._server_app)
                 self._server_app = self._start_server_app()
                 stopping.wait(_RESTART_PAUSE_S)
 

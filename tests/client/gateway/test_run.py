@@ -115,6 +115,15 @@ def test_what_a_restart_cannot_mend_ends_it_with_a_code(
     assert node.starts == 1
 
 
+def test_a_key_that_is_not_enrolled_yet_is_tried_again_for_as_long_as_asked(
+    settings, node, coordinator_is_up
+):
+    node.program = f"raise SystemExit({int(Outcome.UNKNOWN_KEY)})"
+    with pytest.raises(CordonError, match="NE005"):
+        run_gateway(settings.model_copy(update={"enrolment_wait_s": 1.0}))
+    assert node.starts > 1
+
+
 def test_a_process_that_keeps_crashing_ends_it(settings, node, coordinator_is_up, monkeypatch):
     monkeypatch.setattr(run, "_WAIT_MIN_S", 0.01)
     with pytest.raises(CordonError, match="TR012"):
