@@ -95,7 +95,7 @@ def qc(
     from cordon_common.cli import console
 
     checked, result = check_locally(cohort, study)
-    report = write_report(checked, result, output)
+    report = write_report(output, checked, result)
     if as_json:
         console.print_json(qc_json(result))
     else:
