@@ -10,7 +10,8 @@ import torch
 
 from cordon_client.models.flat import FlatWeights
 from cordon_client.models.registry import build
-from cordon_client.training.clipping import OneBackward, float_slack
+from cordon_client.training.clipping import float_slack
+from cordon_client.training.engines import engine_for
 from cordon_client.training.noise import release
 from cordon_client.training.packing import BLOCK_ROWS, patient_blocks
 from cordon_client.training.sampling import draw_patients
@@ -59,7 +60,7 @@ def round_sum(
     model = build(study)
     flat = FlatWeights(model)
     flat.load(weights)
-    engine = OneBackward(model, clip_norm=study.training.clip_norm)
+    engine = engine_for(model, clip_norm=study.training.clip_norm)
     taking_part = draw_patients(tensors.n_patients, study.training.sampling)
     total = torch.zeros(flat.size, dtype=torch.float64)
     for block in patient_blocks(

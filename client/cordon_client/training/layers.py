@@ -1,85 +1,199 @@
-"""Per-layer rules of the one-backward engine: norms from inputs and output gradients."""
+"""Per-layer rules of the one-backward engine: from (input, output gradient) to norms and sums.
+
+A rule reads one layer's input a and output gradient g, both of all rows of a block, and returns
+what the layer contributes per patient. Shapes: P patients, S = rows per patient · positions per row.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 import torch
 from torch import nn
+from torch.nn import functional
+
+from cordon_common.errors import ProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
-@dataclass(frozen=True)
-class Norms:
-    """Squared gradient norm of one layer per patient, and what bounds its rounding error.
+class Terms(Protocol):
+    """One layer's gradients of all patients, not necessarily written out.
 
-    square, mass_square: float64 [patients]; mass is the sum of the norms of the terms before they
-    cancel. terms: number of rounded operations in `square`, relative to mass_square.
+    square: squared L2 norm per patient, float64 [P]. mass_square: squared sum of the norms of the
+    terms before they cancel, [P]. roundings: rounded operations behind `square`, relative to mass.
     """
 
     square: torch.Tensor
     mass_square: torch.Tensor
-    terms: int
+    roundings: int
 
+    def summed(self, factor: torch.Tensor, dropped: torch.Tensor | None) -> list[torch.Tensor]:
+        """Return Σ factor_p · gradient_p, one tensor per parameter in the module's order.
 
-class LayerRule(Protocol):
-    """How one kind of layer turns (input, output gradient) into norms and into gradients."""
-
-    def norms(
-        self, module: nn.Module, activation: torch.Tensor, gradient: torch.Tensor, patients: int
-    ) -> Norms:
-        """Return the norms of the layer's parameter gradient, per patient."""
-        ...
-
-    def weighted(
-        self, module: nn.Module, activation: torch.Tensor, gradient: torch.Tensor
-    ) -> list[torch.Tensor]:
-        """Return the parameter gradients summed over all rows, in the module's order."""
+        dropped: patients whose rows may hold NaN or infinity and count as zero; None if nobody.
+        """
         ...
 
 
-class LinearRule:
-    """`nn.Linear` on [rows, in] or on sequences [rows, …, in]: gradient = Σ g aᵀ."""
+class OuterTerms:
+    """Gradients Σ_s g_s a_sᵀ (and Σ_s g_s for a bias): linear maps, also unfolded convolutions.
 
-    def norms(
-        self, module: nn.Module, activation: torch.Tensor, gradient: torch.Tensor, patients: int
-    ) -> Norms:
-        """Squared norm |a|²|g|² for one term; by Gram matrices or the product for several."""
-        a = activation.reshape(patients, -1, activation.shape[-1])
-        g = gradient.reshape(patients, -1, gradient.shape[-1])
-        bias = float(_has_bias(module))
-        a_square = torch.linalg.vecdot(a, a) + bias
-        g_square = torch.linalg.vecdot(g, g)
+    Chooses the cheapest of three ways to the norm: the product of norms when S = 1, Gram matrices,
+    or the products themselves, which are then kept for the sum.
+    """
+
+    def __init__(self, a: torch.Tensor, g: torch.Tensor, *, bias: bool) -> None:
+        """Take a [P, S, in] and g [P, S, out]."""
+        self._a, self._g, self._bias = a, g, bias
+        self._products: torch.Tensor | None = None
         steps, fan_in, fan_out = a.shape[1], a.shape[2], g.shape[2]
-        mass_square = (a_square * g_square).sqrt().sum(dim=1).square()
+        a_square = torch.linalg.vecdot(a, a) + float(bias)
+        g_square = torch.linalg.vecdot(g, g)
+        terms = a_square * g_square
         if steps == 1:
-            return Norms((a_square * g_square).squeeze(1), mass_square, fan_in + fan_out + 4)
+            self.square = self.mass_square = terms.squeeze(1)
+            self.roundings = fan_in + fan_out + 4
+            return
+        self.mass_square = terms.sqrt().sum(dim=1).square()
+        self.roundings = fan_in * fan_out + fan_in + fan_out + steps**2 + 4
         if steps * (fan_in + fan_out) < fan_in * fan_out:
-            gram = (torch.bmm(a, a.mT) + bias) * torch.bmm(g, g.mT)
-            square = gram.sum(dim=(1, 2))
-        else:
-            product = torch.bmm(g.mT, a)
-            square = product.square().sum(dim=(1, 2)) + bias * g.sum(dim=1).square().sum(dim=1)
-        return Norms(square, mass_square, fan_in * fan_out + fan_in + fan_out + steps**2 + 4)
+            self.square = ((torch.bmm(a, a.mT) + float(bias)) * torch.bmm(g, g.mT)).sum(dim=(1, 2))
+            return
+        self._products = torch.bmm(g.mT, a)
+        self.square = self._products.square().sum(dim=(1, 2))
+        if bias:
+            self.square = self.square + g.sum(dim=1).square().sum(dim=1)
 
-    def weighted(
-        self, module: nn.Module, activation: torch.Tensor, gradient: torch.Tensor
-    ) -> list[torch.Tensor]:
-        """Return [Σ g aᵀ, Σ g]."""
-        a = activation.reshape(-1, activation.shape[-1])
-        g = gradient.reshape(-1, gradient.shape[-1])
-        parts = [g.mT @ a]
-        if _has_bias(module):
-            parts.append(g.sum(dim=0))
+    def summed(self, factor: torch.Tensor, dropped: torch.Tensor | None) -> list[torch.Tensor]:
+        """Return [Σ c g aᵀ, Σ c g]."""
+        g = _weigh(self._g, factor, dropped)
+        if self._products is not None:
+            products = _weigh(self._products, factor, dropped)
+            parts = [products.sum(dim=0)]
+        else:
+            a = _clean(self._a, dropped)
+            parts = [g.flatten(0, 1).mT @ a.flatten(0, 1)]
+        if self._bias:
+            parts.append(g.sum(dim=(0, 1)))
         return parts
 
 
-def _has_bias(module: nn.Module) -> bool:
-    return isinstance(module.bias, torch.Tensor)
+class WrittenTerms:
+    """Gradients small enough to write out per patient: normalisation layers."""
+
+    def __init__(self, parts: list[torch.Tensor]) -> None:
+        """Take one tensor [P, S, size] per parameter: the terms whose sum over S is the gradient."""
+        stacked = torch.cat(parts, dim=2)
+        self._sums = [part.sum(dim=1) for part in parts]
+        self.square = sum_of_squares(self._sums)
+        self.mass_square = torch.linalg.vector_norm(stacked, dim=2).sum(dim=1).square()
+        self.roundings = stacked.shape[1] + stacked.shape[2] + 4
+
+    def summed(self, factor: torch.Tensor, dropped: torch.Tensor | None) -> list[torch.Tensor]:
+        """Return the weighted sum over patients of every parameter's gradient."""
+        return [_weigh(part, factor, dropped).sum(dim=0) for part in self._sums]
 
 
-RULES: Mapping[type[nn.Module], LayerRule] = {nn.Linear: LinearRule()}
+class LookupTerms:
+    """Gradients of an embedding table: row i gets the g of every position that looked up i."""
+
+    def __init__(self, rows: torch.Tensor, g: torch.Tensor, table: torch.Size) -> None:
+        """Take rows int64 [P, S], g [P, S, width] and the table's shape [entries, width]."""
+        self._rows, self._g, self._table = rows, g, table
+        same = (rows[:, :, None] == rows[:, None, :]).to(g.dtype)
+        self.square = (same * torch.bmm(g, g.mT)).sum(dim=(1, 2))
+        self.mass_square = torch.linalg.vector_norm(g, dim=2).sum(dim=1).square()
+        self.roundings = g.shape[2] + g.shape[1] ** 2 + 4
+
+    def summed(self, factor: torch.Tensor, dropped: torch.Tensor | None) -> list[torch.Tensor]:
+        """Return the table's gradient, [entries, width]."""
+        g = _weigh(self._g, factor, dropped)
+        total = torch.zeros(self._table, dtype=g.dtype)
+        return [total.index_add_(0, self._rows.flatten(), g.flatten(0, 1))]
+
+
+def sum_of_squares(parts: list[torch.Tensor]) -> torch.Tensor:
+    """Return the squared L2 norm over all parts per patient; parts are [P, …]."""
+    return torch.stack([part.flatten(1).square().sum(dim=1) for part in parts]).sum(dim=0)
+
+
+def _weigh(
+    values: torch.Tensor, factor: torch.Tensor, dropped: torch.Tensor | None
+) -> torch.Tensor:
+    return _clean(values, dropped) * factor.view(-1, *[1] * (values.dim() - 1))
+
+
+def _clean(values: torch.Tensor, dropped: torch.Tensor | None) -> torch.Tensor:
+    """Replace dropped patients' values by exact zeros: 0 · NaN would still be NaN."""
+    if dropped is None:
+        return values
+    return values.masked_fill(dropped.view(-1, *[1] * (values.dim() - 1)), 0.0)
+
+
+def _linear(module: nn.Module, a: torch.Tensor, g: torch.Tensor, patients: int) -> Terms:
+    return OuterTerms(
+        a.reshape(patients, -1, a.shape[-1]),
+        g.reshape(patients, -1, g.shape[-1]),
+        bias=isinstance(module.bias, torch.Tensor),
+    )
+
+
+def _conv1d(module: nn.Module, a: torch.Tensor, g: torch.Tensor, patients: int) -> Terms:
+    conv = cast("nn.Conv1d", module)
+    if conv.groups != 1 or conv.padding_mode != "zeros" or isinstance(conv.padding, str):
+        raise ProtocolError("PR040", why="Conv1d with groups or special padding has no rule")
+    (kernel,), (stride,), (dilation,) = conv.kernel_size, conv.stride, conv.dilation
+    padded = functional.pad(a, (conv.padding[0], conv.padding[0]))
+    reach = dilation * (kernel - 1) + 1
+    windows = padded.unfold(2, reach, stride)[..., ::dilation]  # [rows, in, positions, kernel]
+    columns = windows.permute(0, 2, 1, 3).flatten(2)
+    return OuterTerms(
+        columns.reshape(patients, -1, columns.shape[-1]),
+        g.mT.reshape(patients, -1, g.shape[1]),
+        bias=conv.bias is not None,
+    )
+
+
+def _layer_norm(module: nn.Module, a: torch.Tensor, g: torch.Tensor, patients: int) -> Terms:
+    norm = cast("nn.LayerNorm", module)
+    size = norm.weight.numel()
+    scaled = functional.layer_norm(a, norm.normalized_shape, eps=norm.eps)
+    flat_g = g.reshape(patients, -1, size)
+    parts = [flat_g * scaled.reshape(patients, -1, size)]
+    if isinstance(norm.bias, torch.Tensor):
+        parts.append(flat_g)
+    return WrittenTerms(parts)
+
+
+def _group_norm(module: nn.Module, a: torch.Tensor, g: torch.Tensor, patients: int) -> Terms:
+    norm = cast("nn.GroupNorm", module)
+    scaled = functional.group_norm(a, norm.num_groups, eps=norm.eps)
+    rows = (a.shape[0], norm.num_channels, -1)
+    # [rows, channels, positions] → [patients, positions of all rows, channels]
+    flat_g, flat_a = (
+        x.reshape(rows).mT.reshape(patients, -1, norm.num_channels) for x in (g, scaled)
+    )
+    return WrittenTerms([flat_g * flat_a, flat_g])
+
+
+def _embedding(module: nn.Module, a: torch.Tensor, g: torch.Tensor, patients: int) -> Terms:
+    table = cast("nn.Embedding", module)
+    if table.max_norm is not None or table.scale_grad_by_freq or table.sparse:
+        raise ProtocolError("PR040", why="Embedding with max_norm, frequency scale or sparse")
+    if table.padding_idx is not None:
+        g = g.masked_fill((a == table.padding_idx)[..., None], 0.0)
+    return LookupTerms(
+        a.reshape(patients, -1), g.reshape(patients, -1, g.shape[-1]), table.weight.shape
+    )
+
+
+RULES: Mapping[type[nn.Module], Callable[[nn.Module, torch.Tensor, torch.Tensor, int], Terms]] = {
+    nn.Linear: _linear,
+    nn.Conv1d: _conv1d,
+    nn.LayerNorm: _layer_norm,
+    nn.GroupNorm: _group_norm,
+    nn.Embedding: _embedding,
+}
 """Every layer the engine knows; any other kind goes to the reference engine."""

@@ -78,7 +78,7 @@ def train_alone(train: Tensors, study: Study) -> Vector:
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
-    optimizer.step(objective)
+    optimizer.step(objective)  # type: ignore[no-untyped-call]
     fitted: Vector = torch.nn.utils.parameters_to_vector(parameters).detach().numpy()
     return np.where(np.isfinite(fitted), fitted, 0.0)
 

@@ -10,6 +10,8 @@ import torch
 from cordon_client.models.base import Batch
 from cordon_client.models.flat import FlatWeights
 from cordon_client.models.registry import FAMILIES, build, initial_weights
+from cordon_client.training.engines import engine_for
+from cordon_client.training.validation import check_model
 from cordon_common.errors import ProtocolError
 from cordon_common.protocol.layout import dimension, input_columns, parameter_shapes
 from cordon_common.protocol.study import Model, Study
@@ -162,3 +164,14 @@ def test_the_logistic_model_is_logistic_regression():
     np.testing.assert_allclose(scores, chance, rtol=1e-12)
     expected = -(labels * np.log(chance) + (1 - labels) * np.log(1 - chance))
     np.testing.assert_allclose(losses, expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("hidden", [(), (5,), (8, 3)])
+def test_every_registered_family_passes_the_kernels_checks(hidden):
+    model = build(make_study(hidden))
+    flat = FlatWeights(model)
+    flat.load(np.random.default_rng(2).normal(size=flat.size))
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(9, 7, generator=generator, dtype=torch.float64)
+    example = Batch(inputs, torch.arange(9).double() % 2)
+    check_model(model, lambda m, clip: engine_for(m, clip_norm=clip), example)
