@@ -141,7 +141,7 @@ def check_cordon(words):
     rest = words[1:]
     while hasattr(command, "commands") and rest and rest[0] in command.commands:
         command, rest = command.commands[rest[0]], rest[1:]
-    if hasattr(command, "commands"):
+    if hasattr(command, "commands") and not command.invoke_without_command:
         return f"no sub-command {rest[:1]}"
     known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
     unknown = [w for w in rest if w.startswith("-") and w.partition("=")[0] not in known]
