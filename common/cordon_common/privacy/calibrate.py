@@ -11,7 +11,7 @@ from cordon_common.privacy.filter import BudgetFilter
 from cordon_common.privacy.gaussian import crossing, gdp_mu
 from cordon_common.privacy.renyi import rdp_at
 from cordon_common.privacy.schedule import schedule_with
-from cordon_common.privacy.sensitivity import DELTA_RESERVE, tail_delta
+from cordon_common.privacy.sensitivity import DELTA_RESERVE, grain_epsilon, tail_delta
 from cordon_common.protocol.study import Noise
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 SIGNIFICANT_DIGITS = 5
 MAX_MULTIPLIER = 1e6
+MIN_GRID_BITS = 16
+MAX_GRAIN_SHARE = 0.02
+"""Most of ε that may go to the grain of the noise generator; beyond, the grid is too fine."""
 
 
 def calibrate_noise(study: Study) -> Noise:
@@ -31,17 +34,13 @@ def calibrate_noise(study: Study) -> Noise:
     The budget μ² of (ε, δ) is split: `qc_share` to QC over all patients, the rest to training, and
     the same rest to evaluation, which looks at other patients (parallel composition).
 
-    Guarantee: `study_epsilon` of the whole study is at most ε and within 1e-3 of it; 2^-10 of δ is
-    left to the tails of the noise generator.
+    Guarantee: `study_epsilon` of the whole study is at most ε, and within 1e-3 of it where the
+    grain of the noise generator costs less than that; 2^-10 of δ is left to the generator.
 
     Raises:
         ProtocolError: PR031 when no noise within the protocol's limits keeps the promise.
     """
-    noise = _full_batch_noise(study)
-    planned = schedule_with(study, noise)
-    if _amplified(planned):
-        noise = _sampled_noise(study.privacy, planned, noise)
-    return _checked(study.privacy, planned.with_noise(noise), noise)
+    return _search(study, _sampled_noise)
 
 
 def draft_noise(study: Study) -> Noise:
@@ -50,12 +49,7 @@ def draft_noise(study: Study) -> Noise:
     Raises:
         ProtocolError: PR031 when no noise within the protocol's limits keeps the promise.
     """
-    noise = _full_batch_noise(study)
-    planned = schedule_with(study, noise)
-    if _amplified(planned):
-        multiplier = _renyi_noise(study.privacy, planned, noise)
-        noise = _noise(qc=noise.qc, training=multiplier, evaluation=noise.evaluation)
-    return noise
+    return _search(study, _renyi_noise)
 
 
 def resolve(study: Study) -> Study:
@@ -82,8 +76,26 @@ def round_up(value: float) -> float:
     return float(f"{scaled}e{exponent}")
 
 
-def _full_batch_noise(study: Study) -> Noise:
+def _search(study: Study, sampled: Callable[[Privacy, Schedule, Noise], Noise]) -> Noise:
+    """Calibrate to ε, and again to what is left of it once the grain of that noise is known."""
     privacy = study.privacy
+    noise = _full_batch_noise(study, privacy)
+    planned = schedule_with(study, noise)
+    for _ in range(4):
+        noise = _full_batch_noise(study, privacy)
+        if _amplified(planned):
+            noise = sampled(privacy, planned, noise)
+        planned = planned.with_noise(noise)
+        spent = study_epsilon(planned.all_events(), _usable_delta(privacy)).pld
+        grain = _grain(study, planned)
+        if spent + grain <= study.privacy.epsilon:
+            break
+        privacy = privacy.model_copy(update={"epsilon": study.privacy.epsilon - 1.01 * grain})
+    _check_tails(study.privacy, planned)
+    return noise
+
+
+def _full_batch_noise(study: Study, privacy: Privacy) -> Noise:
     budget = gdp_mu(privacy.epsilon, _usable_delta(privacy)) ** 2
     rest = budget * (1 - privacy.qc_share)
     return _noise(
@@ -104,7 +116,7 @@ def _sampled_noise(privacy: Privacy, planned: Schedule, full: Noise) -> Noise:
         path = _train_path(planned, full.model_copy(update={"training": math.exp(log_sigma)}))
         return math.log(pld_of(path, _usable_delta(privacy)) / privacy.epsilon)
 
-    high = math.log(_renyi_noise(privacy, planned, full))
+    high = math.log(_renyi_noise(privacy, planned, full).training)
     multiplier = math.exp(_regula_falsi(excess, high - 0.2, high))
     while True:
         noise = _noise(qc=full.qc, training=multiplier, evaluation=full.evaluation)
@@ -113,8 +125,8 @@ def _sampled_noise(privacy: Privacy, planned: Schedule, full: Noise) -> Noise:
         multiplier = noise.training * (1 + 1e-5)
 
 
-def _renyi_noise(privacy: Privacy, planned: Schedule, full: Noise) -> float:
-    """Return a training noise that a Rényi bound at one order accepts, to a hundredth."""
+def _renyi_noise(privacy: Privacy, planned: Schedule, full: Noise) -> Noise:
+    """Lower the training noise to what a Rényi bound at one order accepts, to a hundredth."""
     bound = BudgetFilter(privacy.epsilon, _usable_delta(privacy))
 
     def accepted(multiplier: float) -> bool:
@@ -122,7 +134,8 @@ def _renyi_noise(privacy: Privacy, planned: Schedule, full: Noise) -> float:
         return rdp_at(path, bound.order) <= bound.capacity
 
     high = 2 * full.training
-    return crossing(accepted, low=high * 1e-4, high=high, tolerance=0.01)
+    multiplier = crossing(accepted, low=high * 1e-4, high=high, tolerance=0.01)
+    return _noise(qc=full.qc, training=multiplier, evaluation=full.evaluation)
 
 
 def _regula_falsi(excess: Callable[[float], float], low: float, high: float) -> float:
@@ -177,20 +190,36 @@ def _usable_delta(privacy: Privacy) -> float:
     return privacy.delta * (1 - DELTA_RESERVE)
 
 
-def _checked(privacy: Privacy, planned: Schedule, noise: Noise) -> Noise:
-    """Hold the promise against the accountant that everybody else will use, and the tails."""
-    spent = study_epsilon(planned.all_events(), privacy.delta).pld
-    tails = sum(
+def _grain(study: Study, planned: Schedule) -> float:
+    """Return what the generator's grain costs; refuse a grid on which that is too much."""
+    privacy = study.privacy
+    events = planned.all_events()
+    grain = grain_epsilon(
+        [(event.dimension, event.noise_std_grid) for event in events],
+        mu=math.sqrt(math.fsum(event.noise_multiplier**-2 for event in events)),
+        delta=privacy.delta * DELTA_RESERVE / 2,
+    )
+    allowed = MAX_GRAIN_SHARE * privacy.epsilon
+    if grain > allowed:
+        bits = study.training.grid_bits - math.ceil(math.log2(grain / allowed))
+        raise ProtocolError(
+            "PR031",
+            why=f"on so fine a grid the noise generator's grain would cost epsilon {grain:.3g}",
+            fix=f"lower training.grid_bits to {bits}"
+            if bits >= MIN_GRID_BITS
+            else "raise privacy.epsilon, or ask for fewer rounds or a smaller model",
+        )
+    return grain
+
+
+def _check_tails(privacy: Privacy, planned: Schedule) -> None:
+    tails = math.fsum(
         tail_delta(noise_multiplier=event.noise_multiplier, integers=event.dimension)
         for event in planned.all_events()
     )
-    if spent > privacy.epsilon or tails > privacy.delta * DELTA_RESERVE:
+    if tails > privacy.delta * DELTA_RESERVE / 2:
         raise ProtocolError(
             "PR031",
-            why=(
-                f"the calibrated noise gives epsilon {spent:.6g}, and the tails of the noise "
-                f"generator add {tails:.2g} to delta"
-            ),
+            why=f"the missing tails of the noise generator would add {tails:.2g} to delta",
             fix="lower privacy.epsilon: the noise generator cannot prove so weak a promise",
         )
-    return noise

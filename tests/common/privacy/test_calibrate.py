@@ -7,8 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cordon_common.errors import ProtocolError
+from cordon_common.privacy import calibrate
 from cordon_common.privacy.accounting import epsilon_pld, study_epsilon
-from cordon_common.privacy.calibrate import calibrate_noise, resolve, round_up
+from cordon_common.privacy.calibrate import (
+    calibrate_noise,
+    draft_noise,
+    resolve,
+    round_up,
+)
 from cordon_common.privacy.gaussian import gdp_mu
 from cordon_common.privacy.schedule import planned_events
 
@@ -19,18 +25,26 @@ def spent(study):
 
 @settings(deadline=None, max_examples=40)
 @given(
-    epsilon=st.floats(0.02, 20),
+    epsilon=st.floats(0.1, 20),
     delta=st.sampled_from([1e-7, 1e-5, 1e-4, 1e-3]),
     share=st.floats(0.02, 0.9),
-    rounds=st.integers(1, 2000),
+    rounds=st.integers(1, 500),
 )
-def test_full_batch_noise_keeps_epsilon_within_a_thousandth(
+def test_full_batch_noise_spends_all_of_epsilon_but_the_grain(
     make_study, epsilon, delta, share, rounds
 ):
     privacy = {"epsilon": epsilon, "delta": delta, "qc_share": share}
     study = resolve(make_study(training={"rounds": rounds}, privacy=privacy))
-    assert epsilon * (1 - 1e-3) <= spent(study).pld <= epsilon
+    room = epsilon - calibrate._grain(study, planned_events(study))
+    assert room >= epsilon * (1 - calibrate.MAX_GRAIN_SHARE)
+    assert room * (1 - 1e-3) <= spent(study).pld <= room
     assert spent(study).rdp >= spent(study).pld
+
+
+@pytest.mark.parametrize("epsilon", [0.2, 0.5, 1.0, 3.0, 8.0])
+def test_the_usual_studies_keep_epsilon_within_a_thousandth(make_study, epsilon):
+    study = resolve(make_study(privacy={"epsilon": epsilon}))
+    assert epsilon * (1 - 1e-3) <= spent(study).pld <= epsilon
 
 
 @pytest.mark.parametrize(
@@ -40,6 +54,8 @@ def test_poisson_noise_keeps_epsilon_within_a_thousandth(make_study, epsilon, ra
     training = {"rounds": rounds, "sampling": {"scheme": "poisson", "rate": rate}}
     study = resolve(make_study(training=training, privacy={"epsilon": epsilon}))
     assert epsilon * (1 - 1e-3) <= spent(study).pld <= epsilon
+    assert draft_noise(study).training <= calibrate_noise(study).training * 1.15
+    assert draft_noise(study).training >= calibrate_noise(study).training
     train_path = [e for e in planned_events(study).all_events() if e.population != "holdout"]
     assert epsilon_pld(train_path, 1e-5) >= epsilon * (1 - 1e-3)
 
@@ -78,6 +94,20 @@ def test_resolving_changes_nothing_but_the_noise(make_study):
 def test_a_promise_that_needs_more_noise_than_the_protocol_knows_is_refused(make_study):
     with pytest.raises(ProtocolError, match="PR031"):
         resolve(make_study(training={"rounds": 10_000}, privacy={"epsilon": 1e-4, "delta": 1e-8}))
+
+
+def test_a_grid_finer_than_the_generators_grain_is_refused_and_the_named_one_is_not(make_study):
+    with pytest.raises(ProtocolError, match="PR031") as refusal:
+        resolve(make_study(training={"grid_bits": 40}))
+    bits = int(refusal.value.fix.rsplit(" ", 1)[-1])
+    assert 28 <= bits < 40
+    resolve(make_study(training={"grid_bits": bits}))
+
+
+def test_a_promise_that_no_grid_can_keep_names_another_way_out(make_study):
+    with pytest.raises(ProtocolError, match="PR031") as refusal:
+        resolve(make_study(training={"rounds": 5000}, privacy={"epsilon": 0.01}))
+    assert "raise privacy.epsilon" in refusal.value.fix
 
 
 def test_a_promise_so_weak_that_the_generator_is_cut_is_refused(make_study):

@@ -51,9 +51,9 @@ def test_a_site_sees_what_its_budget_would_look_like_afterwards(make_study):
 
 
 def test_planning_is_quick_repeatable_and_plain_json(make_study):
-    started = time.perf_counter()
+    started = time.process_time()
     first = plan(make_study())
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
     second = plan(make_study())
     text = json.dumps(first.as_json(), allow_nan=False)
     assert json.dumps(second.as_json(), allow_nan=False) == text
@@ -62,9 +62,9 @@ def test_planning_is_quick_repeatable_and_plain_json(make_study):
 
 def test_a_plan_with_poisson_sampling_is_quick_as_well(make_study):
     training = {"sampling": {"scheme": "poisson", "rate": 0.3}}
-    started = time.perf_counter()
+    started = time.process_time()
     planned = plan(make_study(training=training, privacy={"epsilon": 0.7}))
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
     assert planned.epsilon.pld <= 0.7
 
 
@@ -85,7 +85,7 @@ def test_a_plan_without_a_prediction_says_why(make_study):
 
 def test_a_study_that_does_not_fit_the_ring_is_not_planned(make_study):
     with pytest.raises(ProtocolError, match="PR030"):
-        plan(make_study(training={"grid_bits": 40}, sites=(250_000,) * 9), simulate=False)
+        plan(make_study(sites=(2_000_000, 80)), simulate=False)
 
 
 def test_a_study_that_loses_little_gets_no_advice(make_study):
