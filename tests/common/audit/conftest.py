@@ -11,10 +11,12 @@ import itertools
 import json
 import zipfile
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 
 import pytest
 
+from cordon_common.audit.verify import verify_bundles
 from cordon_common.canonical import canonical_bytes, digest
 from cordon_common.errors import IntegrityError
 from cordon_common.ledger import merkle
@@ -64,22 +66,51 @@ def ticking_clock():
     return lambda: START + timedelta(seconds=next(seconds))
 
 
+class Verdict:
+    """An audit's result, asked for what failed and what is not proven: (title, check) pairs."""
+
+    def __init__(self, result):
+        self.result = result
+        self.verdict = result.verdict
+        self.failed = self.rows("FAIL")
+        self.unproven = self.rows("NOT PROVEN")
+
+    def rows(self, status):
+        return {
+            (part.title.split(",")[0], row.check)
+            for part in self.result.parts
+            for row in part.rows
+            if row.status == status
+        }
+
+    def together(self, check):
+        """The row of this check in the comparison of all bundles."""
+        (row,) = [row for row in self.result.parts[-1].rows if row.check == check]
+        return row
+
+
 class Consortium:
     """Three sites and a coordinator, their keys, logs and exported bundles."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, coordinator_key=None, keys=None):
         self.folder = folder
-        self.coordinator_key = SigningKey.generate()
-        self.keys = {site: SigningKey.generate() for site in SITES}
+        self.coordinator_key = coordinator_key or SigningKey.generate()
+        self.keys = keys or {site: SigningKey.generate() for site in SITES}
         self.study = self.make_study()
         self.envelope = self.sign(self.study)
         self.policy = {
             "trusted_coordinators": [str(self.coordinator_key.public)],
             "lifetime": {"epsilon": 8.0, "delta": 1e-4},
         }
-        self.ledgers = {site: self.open_site(site) for site in SITES}
-        self.log = CoordinatorLog.open(
-            folder / "log.db",
+
+    @cached_property
+    def ledgers(self):
+        return {site: self.open_site(site) for site in SITES}
+
+    @cached_property
+    def log(self):
+        return CoordinatorLog.open(
+            self.folder / "log.db",
             key=self.coordinator_key,
             name="consortium",
             clock=ticking_clock(),
@@ -206,6 +237,19 @@ class Consortium:
         return bundles
 
     @staticmethod
+    def audit(*paths, trusted=()):
+        """Verify bundles: paths, or a dict of them."""
+        found = []
+        for item in paths:
+            found += item.values() if isinstance(item, dict) else [item]
+        return Verdict(verify_bundles(found, trusted=trusted))
+
+    @staticmethod
+    def of_kind(entries, kind):
+        """The positions of a kind's entries."""
+        return [i for i, entry in enumerate(entries) if entry["kind"] == kind]
+
+    @staticmethod
     def unpack(path):
         with zipfile.ZipFile(path) as archive:
             return {name: archive.read(name) for name in archive.namelist()}
@@ -264,11 +308,25 @@ def used(received):
     return tuple(UsedRelease(site=body.site, release=body.release) for body in received)
 
 
-@pytest.fixture
-def consortium(tmp_path):
-    return Consortium(tmp_path)
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A consortium that ran one campaign and exported its bundles; not to be changed."""
+    consortium = Consortium(tmp_path_factory.mktemp("finished")).campaign()
+    consortium.export()
+    return consortium
 
 
 @pytest.fixture
-def bundles(consortium):
-    return consortium.campaign().export()
+def consortium(tmp_path, finished):
+    """A consortium with the same keys and its own empty folder."""
+    return Consortium(tmp_path, finished.coordinator_key, finished.keys)
+
+
+@pytest.fixture
+def bundles(consortium, finished):
+    """The four bundles of one honest campaign, to be tampered with."""
+    copies = {}
+    for path in sorted(finished.folder.glob("*.zip")):
+        copies[path.stem] = consortium.folder / path.name
+        copies[path.stem].write_bytes(path.read_bytes())
+    return copies
