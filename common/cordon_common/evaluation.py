@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtri
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -82,7 +82,7 @@ def estimate_auc(histogram: ScoreHistogram, *, confidence: float = 0.95) -> AucE
 
     What is estimated is the AUC of the binned score; ties within a bin count half.
     """
-    z = float(stats.norm.ppf(0.5 + confidence / 2))
+    z = float(ndtri(0.5 + confidence / 2))
     positives, negatives = histogram.positives, histogram.negatives
     n_positive, n_negative = float(positives.sum()), float(negatives.sum())
     class_noise = histogram.noise_std * float(np.sqrt(positives.size))
@@ -111,7 +111,7 @@ def exact_auc(scores: Vector, labels: Vector, *, confidence: float = 0.95) -> Au
     not_above = np.searchsorted(negative, positive, side="right").sum()
     pairs = n_positive * n_negative
     auc = float((below + not_above) / 2 / pairs)
-    z = float(stats.norm.ppf(0.5 + confidence / 2))
+    z = float(ndtri(0.5 + confidence / 2))
     grid = np.linspace(0.0, 1.0, 2001)
     variance = _drawing_variance(grid, n_positive, n_negative)
     inside = grid[np.square((auc - grid) * pairs) <= z**2 * variance]
@@ -172,7 +172,7 @@ def calibration_table(
     Interval: the test for p of positives - p · patients, whose variance is that of the noise,
     s² ((1 - p)² + p²), plus the binomial n p (1 - p), inverted on a grid (Fieller 1954).
     """
-    z = float(stats.norm.ppf(0.5 + confidence / 2))
+    z = float(ndtri(0.5 + confidence / 2))
     bins = histogram.positives.size
     rows = []
     for index in range(bins):

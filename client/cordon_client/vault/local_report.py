@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from cordon_client.qc.report import write_report
 from cordon_client.qc.report_value import ModelAtSite, Score
-from cordon_client.training.local_baseline import exact_auc, train_alone
+from cordon_client.training.local_baseline import compare_on_holdout
 from cordon_common.canonical import canonical_bytes
-from cordon_common.logs import place_of
 from cordon_common.qc.fates import RecordFate
 
 if TYPE_CHECKING:
@@ -17,16 +15,14 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from cordon_client.home import SiteHome
-    from cordon_client.training.local_baseline import LocalAuc
     from cordon_client.vault.cohort import StudyCohort
     from cordon_common.canonical import Json
+    from cordon_common.evaluation import AucEstimate
     from cordon_common.protocol.study import Study
-
-_LOG = logging.getLogger("cordon.vault")
 
 
 def keep_qc_report(home: SiteHome, study: Study, cohort: StudyCohort) -> None:
-    """Write the local QC report of a study; a failure to write is logged and stops nothing."""
+    """Write the local QC report of a study."""
     _keep(home, study, cohort, None)
 
 
@@ -38,33 +34,24 @@ def keep_model_report(
     weights: float64 [dimension], the model that was evaluated. Compared with the model that the
     site could have trained alone, both exactly, on the site's own held-out patients.
     """
-    federated = exact_auc(cohort.holdout, weights, study)
-    alone = exact_auc(cohort.holdout, train_alone(cohort.train, study), study)
+    models = compare_on_holdout(cohort.train, cohort.holdout, weights, study)
+    federated, alone = _score(models.federated), _score(models.alone)
     if federated is None or alone is None:
         return
-    _keep(
-        home,
-        study,
-        cohort,
-        ModelAtSite(
-            positive=federated.positive,
-            negative=federated.negative,
-            federated=_score(federated),
-            local_only=_score(alone),
-            confidence=study.evaluation.confidence,
-        ),
+    model = ModelAtSite(
+        positive=round(models.federated.positives),
+        negative=round(models.federated.negatives),
+        federated=federated,
+        local_only=alone,
+        confidence=study.evaluation.confidence,
     )
+    _keep(home, study, cohort, model)
 
 
 def _keep(home: SiteHome, study: Study, cohort: StudyCohort, model: ModelAtSite | None) -> None:
-    folder = home.reports / study.name
-    try:
-        write_report(folder, study, cohort.qc, model=model)
-        (home.reports / f"{study.name}.facts.json").write_bytes(
-            canonical_bytes(_facts(cohort, model))
-        )
-    except Exception as error:  # noqa: BLE001 - a report must never cost a settled release
-        _LOG.error("local report not written: %s", place_of(error))
+    write_report(home.reports / study.name, study, cohort.qc, model=model)
+    facts = canonical_bytes(_facts(cohort, model))
+    (home.reports / f"{study.name}.facts.json").write_bytes(facts)
 
 
 def _facts(cohort: StudyCohort, model: ModelAtSite | None) -> Json:
@@ -88,5 +75,7 @@ def _facts(cohort: StudyCohort, model: ModelAtSite | None) -> Json:
     return facts
 
 
-def _score(auc: LocalAuc) -> Score:
-    return Score(auc.auc, auc.low, auc.high)
+def _score(estimate: AucEstimate) -> Score | None:
+    if estimate.auc is None or estimate.low is None or estimate.high is None:
+        return None
+    return Score(estimate.auc, estimate.low, estimate.high)

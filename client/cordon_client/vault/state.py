@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from dataclasses import dataclass
@@ -21,12 +22,15 @@ from cordon_client.vault.policy import check_permit, check_study, load_policy, p
 from cordon_common.errors import CordonError, DataError, PolicyRefused, ProtocolError
 from cordon_common.ledger.entries import DataRegistered, QcVerdict, SiteOpened
 from cordon_common.ledger.site import SiteLedger
+from cordon_common.logs import place_of
 from cordon_common.privacy.schedule import release_grid, site_patients_cap
 from cordon_common.protocol.layout import dimension
 from cordon_common.protocol.parse import open_study
 from cordon_common.signing import SigningKey
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
     from cordon_client.home import SiteConfig, SiteHome
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
     from cordon_common.protocol.study import Study
     from cordon_common.wire import Arrays, Slot
 
+_LOG = logging.getLogger("cordon.vault")
 _SOFTWARE = ("cordon-common", "cordon-client", "numpy", "pandas", "torch")
 
 
@@ -129,7 +134,7 @@ class VaultState:
                 if cohort.train.n_patients + cohort.holdout.n_patients > site_patients_cap(study):
                     raise DataError("DA018")
                 self._cohorts[study.digest] = cohort
-                keep_qc_report(self._home, study, cohort)
+                self._keep_report(lambda: keep_qc_report(self._home, study, cohort))
             return self._cohorts[study.digest]
 
     def check_request(self, study: Study, slot: Slot, arrays: Arrays) -> None:
@@ -175,7 +180,15 @@ class VaultState:
     def after_release(self, study: Study, slot: Slot, arrays: Arrays) -> None:
         """Keep what the hospital wants to read about a finished step; nothing of it leaves."""
         if slot.phase == "evaluate":
-            keep_model_report(self._home, study, self.cohort(study), _weights(arrays))
+            cohort, weights = self.cohort(study), _weights(arrays)
+            self._keep_report(lambda: keep_model_report(self._home, study, cohort, weights))
+
+    def _keep_report(self, write: Callable[[], None]) -> None:
+        """Write a local report; whatever goes wrong there must not cost a settled release."""
+        try:
+            write()
+        except Exception as error:  # noqa: BLE001 - named without its text, which could hold data
+            _LOG.error("local report not written: %s", place_of(error))
 
 
 def _weights(arrays: Arrays) -> npt.NDArray[np.float64]:
