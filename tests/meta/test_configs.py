@@ -64,6 +64,15 @@ def test_no_study_template_names_a_real_key_or_site():
         assert "noise" not in value["privacy"]
 
 
+def test_the_packaged_job_is_the_one_that_people_read():
+    """The coordinator submits the copy inside its package, which a wheel brings along."""
+    packaged = ROOT / "server" / "cordon_server" / "job"
+    names = {path.name for path in packaged.iterdir()}
+    assert names == {path.name for path in (CONFIGS / "job").iterdir()} == set(JOB_FILES)
+    for name in names:
+        assert (packaged / name).read_bytes() == (CONFIGS / "job" / name).read_bytes()
+
+
 def test_the_standard_policy_trusts_nobody_yet():
     assert load_policy(CONFIGS / "policies" / "standard.yaml").trusted_keys == ()
 
