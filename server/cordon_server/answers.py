@@ -9,6 +9,7 @@ import numpy as np
 
 from cordon_common.errors import IntegrityError, ProtocolError, error_for
 from cordon_common.ledger.receipt import open_receipt
+from cordon_common.qc.verdict import CohortVerdict
 from cordon_common.wire import (
     DescribeReply,
     ReceiptsReply,
@@ -88,6 +89,10 @@ def check_release(site: str, data: bytes, key: PublicKey, expected: Expected) ->
     if arrays_digest(arrays) != reply.release_digest:
         raise IntegrityError("IN021", why="the arrays are not those of the digest")
     check_receipt(site, reply.receipt, key, expected, reply.release_digest)
+    if expected.slot.phase == "qc":
+        CohortVerdict.from_json(reply.verdict or {})
+    elif reply.verdict is not None:
+        raise ProtocolError("PR005", why="only a QC release carries a verdict")
     values = cast("npt.NDArray[np.int64]", arrays["release"])
     return Release(values, reply.release_digest, reply.receipt, reply.verdict)
 

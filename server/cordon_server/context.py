@@ -42,6 +42,7 @@ class Campaign:
     site_wait_s: how long to wait for the roster to come online. digest: the study's. results: folder
     for the model and its card. sitting_out: per site the round from which it is asked again after
     it let the time limit of a round pass; silences: how often in a row it did.
+    present: the sites that were online at the last look.
     """
 
     study: Study
@@ -56,6 +57,7 @@ class Campaign:
     results: Path
     sitting_out: dict[str, int] = field(default_factory=dict)
     silences: dict[str, int] = field(default_factory=dict)
+    present: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ def ask(campaign: Campaign, sites: Collection[str], question: Question[T]) -> Ou
     accepted: dict[str, T] = {}
     failed: dict[str, str] = {}
     pending = sorted(sites)
+    _note_presence(campaign)
     deadline_s = campaign.waiting.now_s() + campaign.study.timing.round_timeout_s
     for attempt in range(campaign.study.timing.max_attempts):
         missing = question.minimum - len(accepted)
@@ -150,20 +153,26 @@ def _present(campaign: Campaign, sites: list[str], *, missing: int, deadline_s: 
 
 def wait_for_roster(campaign: Campaign) -> set[str]:
     """Wait until the whole roster is online or the wait is over; return who is there."""
-    roster = sorted(campaign.roster)
     deadline_s = campaign.waiting.now_s() + campaign.site_wait_s
-    seen: set[str] = set()
     while True:
-        present = _online(campaign, roster)
-        if present != seen:
-            campaign.journal.note(
-                *(Note("site.online", site=site) for site in sorted(present - seen)),
-                *(Note("site.offline", site=site) for site in sorted(seen - present)),
-            )
-            seen = present
-        if len(present) == len(roster) or campaign.waiting.now_s() >= deadline_s:
+        present = _note_presence(campaign)
+        if len(present) == len(campaign.roster) or campaign.waiting.now_s() >= deadline_s:
             return present
         campaign.waiting.sleep(ONLINE_POLL_S)
+
+
+def _note_presence(campaign: Campaign) -> set[str]:
+    """Tell who came online or went offline since the last look; return who is there."""
+    present = _online(campaign, campaign.roster)
+    came, went = present - campaign.present, campaign.present - present
+    if came or went:
+        campaign.journal.note(
+            *(Note("site.online", site=site) for site in sorted(came)),
+            *(Note("site.offline", site=site) for site in sorted(went)),
+        )
+        campaign.present.clear()
+        campaign.present.update(present)
+    return present
 
 
 def site_failures(campaign: Campaign, outcome: Outcome[T]) -> tuple[SiteFailed, ...]:

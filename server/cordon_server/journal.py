@@ -168,6 +168,13 @@ class Journal:
             row = self._own(session)
             self._add_notes(session, row.phase, row.round, notes)
 
+    def remember(self, name: str, value: Json, *notes: Note) -> None:
+        """Write down a decision of a person, outside a step and whoever runs the campaign."""
+        with self._store.transaction() as session:
+            row = session.get_one(CampaignRow, self.campaign)
+            session.merge(FactRow(campaign=self.campaign, name=name, value=_text(value)))
+            self._add_notes(session, row.phase, row.round, notes)
+
     def stop(self, code: str, detail: dict[str, Json], entry: Body) -> None:
         """Mark the campaign stopped for a coded reason; a resume may take it up again."""
         with self._store.transaction() as session:

@@ -229,6 +229,12 @@ class Store:
             row = session.get_one(CampaignRow, campaign)
             row.flower_run = flower_run
 
+    def set_ready(self, campaign: str) -> None:
+        """Mark a campaign as waiting for a process to carry it on."""
+        with self.transaction() as session:
+            row = session.get_one(CampaignRow, campaign)
+            row.status, row.code = "ready", ""
+
     def progress_after(self, campaign: str, seq: int) -> tuple[ProgressEvent, ...]:
         """List what happened in a campaign after event number `seq`."""
         with self.transaction() as session:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from cordon_common.errors import CheckFailed
+from cordon_common.ledger.bundle import installed_software
 from cordon_common.ledger.entries import CampaignStarted, SiteDescribed
 from cordon_common.protocol.layout import dimension
 from cordon_common.wire import DescribeRequest, encode
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from cordon_server.answers import Description
     from cordon_server.context import Campaign
 
-SOFTWARE = ("cordon-common", "cordon-server", "flwr", "numpy")
-
 
 def run_enrol(campaign: Campaign) -> None:
     """Ask every site of the roster; commit members and initial weights.
@@ -41,6 +39,7 @@ def run_enrol(campaign: Campaign) -> None:
     outcome = _agree(ask(campaign, campaign.roster, _question(campaign)))
     require_minimum(campaign, outcome)
     first = next(iter(outcome.accepted.values()))
+    own = installed_software()
     campaign.journal.commit(
         Step(
             phase="qc",
@@ -48,22 +47,18 @@ def run_enrol(campaign: Campaign) -> None:
             facts={
                 "members": list(outcome.accepted),
                 "software": {site: d.software for site, d in outcome.accepted.items()},
+                "coordinator_software": own,
                 "initial_weights": first.weights_digest,
             },
             snapshot={"weights": first.weights},
             entries=(
-                CampaignStarted(study=campaign.digest, run=campaign.run, software=software()),
+                CampaignStarted(study=campaign.digest, run=campaign.run, software=own),
                 *_described(campaign, outcome),
                 *site_failures(campaign, outcome),
             ),
             notes=(*_notes(outcome), Note("phase.finished")),
         )
     )
-
-
-def software() -> dict[str, str]:
-    """Return the versions of what the coordinator runs."""
-    return {name: version(name) for name in SOFTWARE}
 
 
 def _question(campaign: Campaign) -> Question[Description]:

@@ -8,16 +8,26 @@ import numpy as np
 
 from cordon_common.errors import CheckFailed
 from cordon_common.ledger.entries import GateDecided, QcReceived
+from cordon_common.privacy.schedule import planned_events, release_grid
+from cordon_common.qc import summary
 from cordon_common.qc.verdict import CohortVerdict
 from cordon_server import optimizer
 from cordon_server.context import require_minimum, site_failures
+from cordon_server.gate import Action, SiteReport, decide
 from cordon_server.journal import Note, Step
 from cordon_server.phases.releases import ask_releases, received_entries, release_replies
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from cordon_common.canonical import Json
+    from cordon_common.protocol.study import Study
+    from cordon_common.qc.summary import QcSummary
     from cordon_server.answers import Release
     from cordon_server.context import Campaign, Outcome
+    from cordon_server.gate import StudyDecision
+
+LET_IN = "let_in"
 
 
 def run_qc(campaign: Campaign) -> None:
@@ -60,49 +70,84 @@ def run_gate(campaign: Campaign) -> None:
     Raises:
         CheckFailed: CK020 when fewer sites than the study's minimum pass.
     """
-    decision = _decide(campaign)
-    passed = len(decision["included"]) >= campaign.study.qc.gate.min_sites
-    entry = GateDecided(
-        study=campaign.digest,
-        run=campaign.run,
-        passed=passed,
-        included=tuple(decision["included"]),
-        excluded={site: tuple(reasons) for site, reasons in decision["excluded"].items()},
-    )
-    notes = (
-        *(Note("site.admitted", site=site) for site in decision["included"]),
-        *(
-            Note("site.excluded", site=site, code="CK022", detail={"reasons": list(reasons)})
-            for site, reasons in decision["excluded"].items()
-        ),
-    )
+    decision = decide(campaign.study, _reports(campaign), released=_released(campaign))
+    kept_out = {
+        site.site: [site.action.value, *(reason.value for reason in site.reasons)]
+        for site in decision.sites
+        if site.action is not Action.TRAIN
+    }
+    included = decision.included()
+    state = campaign.journal.state
     weights = campaign.journal.snapshot()["weights"].astype(np.float64)
     campaign.journal.commit(
         Step(
-            phase="train" if passed else "gate",
-            snapshot=optimizer.start(weights).arrays() if passed else None,
-            facts={"gate": decision},
-            entries=(entry,),
-            notes=(*notes, Note("phase.finished")) if passed else notes,
+            phase="train" if decision.go else "gate",
+            round=state.round,
+            snapshot=optimizer.start(weights).arrays() if decision.go else None,
+            facts={
+                "gate": {
+                    "go": decision.go,
+                    "included": list(included),
+                    "sites": [site.as_json() for site in decision.sites],
+                }
+            },
+            entries=(
+                GateDecided(
+                    study=campaign.digest,
+                    run=campaign.run,
+                    passed=decision.go,
+                    included=included,
+                    excluded={site: tuple(reasons) for site, reasons in kept_out.items()},
+                ),
+            ),
+            notes=_gate_notes(decision),
         )
     )
-    if not passed:
+    if not decision.go:
         raise CheckFailed(
             "CK020",
-            f"{len(decision['included'])} of at least {campaign.study.qc.gate.min_sites} sites "
-            "passed the quality gate",
-            why="\n".join(f"{s}: {', '.join(r)}" for s, r in decision["excluded"].items()),
+            f"{len(included)} of at least {campaign.study.qc.gate.min_sites} sites passed the "
+            "quality gate",
+            why="\n".join(f"{site}: {', '.join(why)}" for site, why in kept_out.items()),
         )
 
 
-def _decide(campaign: Campaign) -> dict[str, Json]:
-    included, excluded = [], {}
-    for reply in campaign.journal.replies("qc"):
-        if reply.receipt is None:
-            continue
-        verdict = CohortVerdict.from_json(reply.verdict or {})
-        if verdict.may_train:
-            included.append(reply.site)
+def read_summary(study: Study, released: npt.NDArray[np.int64]) -> QcSummary:
+    """Read a QC release, int64 [dimension of the layout], as noisy patient counts."""
+    return summary.decode(
+        summary.qc_layout(study),
+        released,
+        grid_per_unit=release_grid(study).qc,
+        noise_std_grid=planned_events(study).qc.noise_std_grid,
+    )
+
+
+def _reports(campaign: Campaign) -> list[SiteReport]:
+    return [
+        SiteReport(
+            reply.site,
+            CohortVerdict.from_json(reply.verdict or {}),
+            read_summary(campaign.study, reply.arrays["release"].astype(np.int64)),
+        )
+        for reply in campaign.journal.replies("qc")
+        if reply.receipt is not None
+    ]
+
+
+def _released(campaign: Campaign) -> list[str]:
+    """Name the sites under review that a person let through."""
+    released: list[str] = campaign.journal.facts().get(LET_IN, [])
+    return released
+
+
+def _gate_notes(decision: StudyDecision) -> tuple[Note, ...]:
+    notes = []
+    for site in decision.sites:
+        reasons: dict[str, Json] = {"reasons": [reason.value for reason in site.reasons]}
+        if site.action is Action.TRAIN:
+            notes.append(Note("site.admitted", site=site.site, detail=reasons))
+        elif site.action is Action.REVIEW:
+            notes.append(Note("site.review", site=site.site, code="CK023", detail=reasons))
         else:
-            excluded[reply.site] = [reason.value for reason in verdict.reasons]
-    return {"included": included, "excluded": excluded}
+            notes.append(Note("site.excluded", site=site.site, code="CK022", detail=reasons))
+    return (*notes, Note("phase.finished")) if decision.go else tuple(notes)

@@ -1,0 +1,135 @@
+"""`cordon coordinator …`: what the consortium's coordinator types."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="The coordinator: set up, enrol hospitals, serve.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+Home = Annotated[Path, typer.Argument(help="The coordinator's folder.", metavar="DIR")]
+HomeOption = Annotated[
+    Path,
+    typer.Option("--home", envvar="CORDON_COORDINATOR_HOME", help="The coordinator's folder."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print data as JSON on stdout.")]
+DEFAULT_HOME = Path("coordinator")
+
+
+@app.command()
+def init(
+    home: Home,
+    name: Annotated[str, typer.Option(help="The consortium's name, e.g. heart-consortium.")],
+    address: Annotated[str, typer.Option(help="HOST:PORT at which the sites reach it.")],
+    database: Annotated[
+        str, typer.Option(help="SQLAlchemy URL of the store; SQLite in the folder when left out.")
+    ] = "",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Make a coordinator: folder, identity key, certificates, empty log."""
+    from cordon_common.cli import console
+    from cordon_common.protocol.parse import parse_model
+    from cordon_server.home import CoordinatorSettings, create_home
+    from cordon_server.transport.tls import fingerprint
+
+    settings = parse_model(
+        CoordinatorSettings,
+        {"name": name, "address": address, "database": database},
+        code="PR004",
+        what="the coordinator's settings are not valid",
+    )
+    made = create_home(home, settings)
+    key = made.signing_key().public
+    if as_json:
+        console.print_json({"name": name, "address": address, "key": str(key)})
+        return
+    console.success(f"coordinator {name} is set up for {address}")
+    console.note(f"identity key {key.fingerprint}")
+    console.note(f"certificate  {fingerprint(made.tls.ca_certificate)}")
+    console.next_step(f"cordon coordinator enrol REQUEST.json --home {home}")
+
+
+@app.command()
+def enrol(
+    request: Annotated[Path, typer.Argument(help="The site's enrolment request.")],
+    kit: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where to write the site's kit.")
+    ] = None,
+    home: HomeOption = DEFAULT_HOME,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Enrol a hospital: check its signed request, keep its keys, write its kit."""
+    from cordon_common.cli import console
+    from cordon_common.signing import PublicKey
+    from cordon_server.coordinator import open_coordinator
+    from cordon_server.enrol import enrol_site, kit_file
+    from cordon_server.runs import try_register_sites
+    from cordon_server.studies import log_enrolment
+
+    with open_coordinator(home) as coordinator:
+        site = enrol_site(coordinator.home, coordinator.store, request, coordinator.clock)
+        log_enrolment(coordinator, site)
+        registered = try_register_sites(coordinator)
+        written = kit or Path(f"{site.site}.kit.json")
+        written.write_bytes(kit_file(coordinator.home, site.site).read_bytes())
+    fingerprint = PublicKey.parse(site.identity_key).fingerprint
+    if as_json:
+        console.print_json(
+            {"site": site.site, "fingerprint": fingerprint, "registered": registered}
+        )
+        return
+    console.success(f"{site.site} is enrolled; identity key {fingerprint}")
+    console.note("compare that fingerprint with the site by telephone before you sign a study")
+    if not registered:
+        console.note("the SuperLink is told at the next: cordon coordinator serve")
+    console.next_step(f"send {written} to {site.site}")
+
+
+@app.command()
+def serve(home: Annotated[Path, typer.Argument(metavar="DIR")] = DEFAULT_HOME) -> None:
+    """Run the SuperLink in the foreground until Ctrl-C."""
+    import sys
+
+    from cordon_common import logs
+    from cordon_common.cli import console
+    from cordon_common.processes import stop_signals
+    from cordon_server.coordinator import open_coordinator
+    from cordon_server.runs import serve as run
+
+    with open_coordinator(home) as coordinator, stop_signals(None) as stopping:
+        logs.configure(sys.stderr, coordinator.home.settings.log_level.upper())
+
+        def ready(address: str) -> None:
+            sites = len(coordinator.store.sites())
+            console.success(f"serving at {address} with {sites} enrolled sites; Ctrl-C stops")
+
+        run(coordinator, stopping, ready)
+    console.note("stopped")
+
+
+@app.command()
+def status(
+    home: Annotated[Path, typer.Argument(metavar="DIR")] = DEFAULT_HOME,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Show the enrolled sites, the signed studies and their campaigns."""
+    from cordon_common.cli import console
+    from cordon_server.cli.render import status_tables
+    from cordon_server.coordinator import open_coordinator
+    from cordon_server.overview import overview
+
+    with open_coordinator(home) as coordinator:
+        found = overview(coordinator)
+    if as_json:
+        console.print_json(found.as_json())
+    else:
+        console.show(status_tables(found))

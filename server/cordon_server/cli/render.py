@@ -1,0 +1,128 @@
+"""What the coordinator's commands show: data in, rich tables out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Group
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from cordon_server.view import PHASE_NAMES
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from cordon_common.privacy.planner import Plan
+    from cordon_server.overview import Overview
+    from cordon_server.view import CampaignView, SiteView
+
+_GOOD = {"taking part", "joined", "online", "finished", "running"}
+_BAD = {"failed", "excluded", "stopped", "offline", "under review"}
+
+
+def status_tables(found: Overview) -> RenderableType:
+    """Show a coordinator at a glance."""
+    sites = _table("Enrolled sites", ("site", "identity key", "enrolled"))
+    for site in found.sites:
+        sites.add_row(site.site, site.fingerprint, site.enrolled_at[:10])
+    studies = _table("Studies", ("study", "version", "campaign", "where", "status"))
+    for line in found.studies:
+        where = f"{line.phase} {line.round}" if line.phase == "train" else line.phase
+        status = f"{line.status} {line.code}".strip()
+        studies.add_row(line.study, str(line.version), line.campaign or "-", where or "-", status)
+    head = Text(f"{found.name} at {found.address}, identity key {found.fingerprint}")
+    return Group(head, Text(), sites, studies, Text(f"log: {found.log_size} entries"))
+
+
+def plan_view(plan: Plan) -> RenderableType:
+    """Show what a study will cost and reach, before anything is spent."""
+    releases = _table(
+        "What each site releases",
+        ("release", "patients", "times", "numbers", "sigma", "noise", "eps once", "eps all"),
+    )
+    for row in plan.release_rows():
+        releases.add_row(*row)
+    sites = _table("What it costs each site", ("site", "patients", "eps (PLD)", "eps (RDP)"))
+    for site_row in plan.site_rows():
+        sites.add_row(*site_row[:4])
+    parts: list[RenderableType] = [
+        Text(f"{plan.study.name} version {plan.study.version}", style="bold"),
+        Text(
+            f"whole study: epsilon {plan.epsilon.pld:.3f} at delta {plan.study.privacy.delta:g} "
+            f"per patient and site (cross-check {plan.epsilon.rdp:.3f}); nothing is spent yet"
+        ),
+        Text(),
+        releases,
+    ]
+    if plan.sites:
+        parts.append(sites)
+    else:
+        parts.append(Text("The roster is empty: it is filled from the enrolled sites at signing."))
+    parts += [Text(), *(Text(line) for line in plan.explanation.sentences)]
+    parts.append(Text(plan.utility_sentence()))
+    if plan.suggestion:
+        parts.append(Text(plan.suggestion))
+    return Group(*parts)
+
+
+def campaign_view(view: CampaignView) -> RenderableType:
+    """Show a campaign as it stands."""
+    table = _table("", ("site", "state", "rounds", "epsilon spent", "of", "cross-check"))
+    for site in view.sites:
+        table.add_row(
+            site.site,
+            _state(site),
+            str(site.rounds),
+            f"{site.epsilon_pld:.3f}",
+            f"{view.epsilon_promised:g}",
+            f"{site.epsilon_rdp:.3f}",
+        )
+    return Group(_headline(view), _phases(view), _rounds(view), table)
+
+
+def _headline(view: CampaignView) -> Text:
+    text = Text(f"{view.campaign}  ", style="bold")
+    style = "green" if view.status in _GOOD else "bold red" if view.status in _BAD else ""
+    text.append(f"{view.status} {view.code}".strip(), style=style)
+    if view.why:
+        text.append(f"\n{view.why}", style="none")
+    return text
+
+
+def _phases(view: CampaignView) -> Text:
+    text = Text()
+    reached = PHASE_NAMES.index(view.phase) if view.phase in PHASE_NAMES else len(PHASE_NAMES)
+    for number, name in enumerate(PHASE_NAMES):
+        style = "green" if number < reached else "bold" if number == reached else "dim"
+        mark = "done" if number < reached else "now" if number == reached else ""
+        text.append(f"{name}{f' {mark}' if mark else ''}", style=style)
+        text.append("  ")
+    return text
+
+
+def _rounds(view: CampaignView) -> RenderableType:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    spent = f"{sum(view.seconds) / len(view.seconds):.1f} s a round" if view.seconds else ""
+    grid.add_row(
+        f"round {view.round} of {view.rounds}",
+        ProgressBar(total=view.rounds, completed=view.round, width=30),
+        spent,
+    )
+    return grid
+
+
+def _state(site: SiteView) -> Text:
+    style = "green" if site.status in _GOOD else "red" if site.status in _BAD else "dim"
+    return Text(f"{site.status} {site.code}".strip(), style=style)
+
+
+def _table(title: str, columns: tuple[str, ...]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left")
+    for name in columns:
+        right = name in {"times", "numbers", "sigma", "rounds", "version", "of", "patients"}
+        right = right or name.startswith(("eps", "cross"))
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    return table

@@ -1,0 +1,392 @@
+"""From what is true to what is shown: every sentence and number of the report as text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+from cordon_common.errors import error_for
+from cordon_common.protocol.dictionary import NumberFeature
+from cordon_common.signing import PublicKey
+from cordon_server.optimizer import first_tail_round
+from cordon_server.report import charts
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+    from cordon_common.qc.summary import Estimate
+    from cordon_server.report.model import ReportModel
+    from cordon_server.report.sites import Evaluated, FeatureCells, SiteFacts
+
+Z95 = 1.959964
+_READABLE_BAND = 0.3
+Texts = tuple[str, ...]
+_STATUS = {
+    "finished": ("finished", "good", "The campaign has finished; the model is final."),
+    "running": ("in progress", "warn", "The campaign is still running; everything may change."),
+    "ready": ("not started", "warn", "The campaign was not started yet."),
+}
+_OUTCOME_KIND = {"trained": "good", "admitted": "good", "enrolled": "warn", "waiting": "warn"}
+_ACTIONS = {
+    "train": ("trains", "good"),
+    "review": ("needs review", "warn"),
+    "exclude": ("excluded", "bad"),
+}
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A key number."""
+
+    name: str
+    value: str
+    note: str
+
+
+def tiles(model: ReportModel) -> tuple[Tile, ...]:
+    """Pick the four numbers that a reader wants first."""
+    trained = [site for site in model.sites if site.rounds]
+    together = model.together
+    auc = Tile("AUC over all hospitals", "not yet", "no evaluation so far")
+    if together is not None:
+        auc = Tile("AUC over all hospitals", auc_text(together), interval_text(together))
+    return (
+        Tile(
+            "Hospitals that trained",
+            f"{len(trained)} of {len(model.sites)}",
+            f"at least {model.study.qc.gate.min_sites} were required",
+        ),
+        Tile(
+            "Privacy spent, at most",
+            f"ε {model.privacy.epsilon:.2f}",
+            f"of {model.privacy.promised:g} promised, δ {model.privacy.delta:g}",
+        ),
+        auc,
+        Tile(
+            "Rounds",
+            f"{len(model.rounds)} of {model.study.training.rounds}",
+            f"{_mean([r.duration_ms for r in model.rounds]) / 1000:.2f} s each on average",
+        ),
+    )
+
+
+def status(model: ReportModel) -> tuple[str, str, str]:
+    """Return the status in a word, its colour and a sentence."""
+    if model.status in _STATUS:
+        return _STATUS[model.status]
+    info = error_for(model.code)
+    return "stopped", "bad", f"The campaign stopped with {model.code}: {info.what}."
+
+
+def fact_rows(model: ReportModel) -> tuple[tuple[str, str], ...]:
+    """List the rows of the privacy label below the headline."""
+    privacy = model.privacy
+    return (
+        ("cross-check with another accountant (RDP)", f"{privacy.epsilon_rdp:.3f}"),
+        ("δ (chance that the bound does not hold)", f"{privacy.delta:g}"),
+        ("who is protected (unit)", "one patient with all records"),
+        ("neighbouring data sets", "one patient added or removed"),
+        ("trust model", "local: each hospital adds its own full noise"),
+        ("noise", "Gaussian, on integers, from a cryptographic generator"),
+        ("counted", "quality control, training and evaluation"),
+        ("patients whose fate one patient can change in QC", str(privacy.stability)),
+    )
+
+
+@dataclass(frozen=True)
+class HospitalRow:
+    """One line of the table of hospitals."""
+
+    site: str
+    key: str
+    outcome: str
+    kind: str
+    rounds: str
+    patients: str
+    kept: str
+    excluded: Texts
+    local_excluded: Texts
+    epsilon: str
+    epsilon_rdp: str
+    gauge: Markup
+    auc: str
+    auc_interval: str
+    alone: str
+    alone_interval: str
+
+
+def hospital_row(site: SiteFacts, promised: float, rounds: int) -> HospitalRow:
+    """Write a hospital's line."""
+    local = site.local
+    alone = local.alone_auc if local else None
+    alone_span = ""
+    if local and local.alone_low is not None and local.alone_high is not None:
+        alone_span = f"{local.alone_low:.3f} to {local.alone_high:.3f}"
+    told = []
+    if local and local.records is not None:
+        kept = f", {local.kept} kept" if local.kept is not None else ""
+        told.append(f"told by the hospital: {local.records} records{kept}")
+    told += [
+        f"{count} × {reason}" for reason, count in sorted((local.excluded if local else {}).items())
+    ]
+    shown = site.evaluated
+    return HospitalRow(
+        site=site.site,
+        key=PublicKey.parse(site.key).fingerprint,
+        outcome=site.outcome,
+        kind=_OUTCOME_KIND.get(site.outcome, "bad"),
+        rounds=f"{site.rounds} of {rounds} rounds",
+        patients=plus_minus(site.patients),
+        kept=f"{plus_minus(site.kept)} used" if site.kept else "",
+        excluded=_excluded(site),
+        local_excluded=tuple(told),
+        epsilon=f"{site.epsilon:.3f}",
+        epsilon_rdp=f"RDP {site.epsilon_rdp:.3f}",
+        gauge=charts.budget_bar(
+            site.epsilon, promised, f"{site.epsilon:.3f} of {promised:g} spent"
+        ),
+        auc=auc_text(shown) if shown else "-",
+        auc_interval=interval_text(shown) if shown else "",
+        alone=f"{alone:.3f}" if alone is not None else "-",
+        alone_interval=alone_span,
+    )
+
+
+def _excluded(site: SiteFacts) -> Texts:
+    if site.patients is None:
+        return ("no summary",)
+    clear = tuple(
+        f"{estimate.value:.0f} ± {Z95 * estimate.std:.0f}: {reason}"
+        for reason, estimate in site.excluded
+        if estimate.value > Z95 * estimate.std
+    )
+    return clear or ("nobody beyond what noise would show",)
+
+
+def plus_minus(estimate: Estimate | None) -> str:
+    """Write a noised number of patients with its 95 % band."""
+    return f"{max(estimate.value, 0):.0f} ± {Z95 * estimate.std:.0f}" if estimate else "-"
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """Write a share in per cent."""
+    return f"{100 * share:.{digits}f} %"
+
+
+def auc_text(found: Evaluated) -> str:
+    """Write an AUC, or that the noise hides it."""
+    return f"{found.auc:.3f}" if found.auc is not None else "hidden by noise"
+
+
+def interval_text(found: Evaluated) -> str:
+    """Write an AUC's interval."""
+    if found.low is None or found.high is None:
+        return "too few patients for this noise"
+    return f"{found.low:.3f} to {found.high:.3f} ({percent(found.confidence)})"
+
+
+def failures(model: ReportModel) -> Texts:
+    """List what went missing, by hospital and reason, rounds counted."""
+    lines = []
+    for site in model.sites:
+        counted: dict[tuple[str, str], int] = {}
+        for phase, _, code in site.failures:
+            counted[phase, code] = counted.get((phase, code), 0) + 1
+        for (phase, code), count in sorted(counted.items()):
+            times = f" in {count} rounds" if count > 1 else ""
+            lines.append(f"{site.site}, {phase}{times}: {code}, {error_for(code).what}")
+    return tuple(lines)
+
+
+def forest_rows(model: ReportModel) -> list[charts.ForestRow]:
+    """Line up the AUCs of all hospitals, and of all together."""
+    rows = []
+    for site in model.sites:
+        if site.evaluated is None:
+            continue
+        local = site.local
+        second = None
+        if local is not None and local.alone_auc is not None:
+            second = (local.alone_auc, local.alone_low, local.alone_high)
+        found = site.evaluated
+        rows.append(charts.ForestRow(site.site, found.auc, found.low, found.high, second=second))
+    if model.together is not None:
+        found = model.together
+        rows.append(
+            charts.ForestRow("all hospitals", found.auc, found.low, found.high, strong=True)
+        )
+    return rows
+
+
+def performance_text(model: ReportModel) -> str:
+    """Say in a sentence how good the model is."""
+    found = model.together
+    if found is None or found.auc is None or found.low is None or found.high is None:
+        return "The noise hides how well the model works: there are too few held-out patients."
+    return (
+        "The AUC is the chance that, given one patient with the outcome and one without, the model "
+        "ranks the two rightly; a coin reaches 50 %. From the held-out patients of all hospitals "
+        f"together it lies between {percent(found.low, 1)} and {percent(found.high, 1)} "
+        f"({percent(found.confidence)} interval, privacy noise included); the best estimate is "
+        f"{percent(found.auc, 1)}."
+    )
+
+
+def coefficient_rows(model: ReportModel) -> list[tuple[str, float, float | None]]:
+    """Sort the coefficients by size."""
+    rows = [(c.name, c.value, c.noise_std) for c in model.coefficients]
+    return sorted(rows, key=lambda row: (-abs(row[1]), row[0]))
+
+
+def coefficients_text(model: ReportModel) -> str:
+    """Explain the coefficients."""
+    label = model.study.cohort.label
+    what = label.description or label.name
+    text = (
+        f"Change of the log-odds of the outcome ({what}) when an input moves from the middle of its "
+        "typical range to its end, or when a category applies. These are associations, not causes."
+    )
+    clear = [c.name for c in model.coefficients if c.clear_of_noise]
+    if model.coefficients and model.coefficients[0].noise_std is not None:
+        text += (
+            f" {len(clear)} of {len(model.coefficients)} stand clear of the most that privacy noise "
+            "can do (filled dots)."
+        )
+    return text
+
+
+@dataclass(frozen=True)
+class GateRow:
+    """A decision of the gate."""
+
+    site: str
+    action: str
+    kind: str
+    severity: str
+    reasons: Texts
+
+
+def gate_rows(model: ReportModel) -> tuple[GateRow, ...]:
+    """List the gate's decisions."""
+    rows = []
+    for site in model.sites:
+        if not site.severity:
+            continue
+        action = "train" if site.outcome in {"trained", "admitted"} else site.outcome
+        key = {"excluded": "exclude", "under review": "review"}.get(action, action)
+        words, kind = _ACTIONS.get(key, ("admitted, then gone", "warn"))
+        rows.append(GateRow(site.site, words, kind, site.severity, site.reasons))
+    return tuple(rows)
+
+
+@dataclass(frozen=True)
+class MatrixCell:
+    """A feature at a hospital. plain: texts to read; warn: texts to look at."""
+
+    spark: Markup
+    plain: Texts
+    warn: Texts
+
+
+@dataclass(frozen=True)
+class MatrixRow:
+    """A feature over all hospitals; telling: something stands clear of the noise."""
+
+    feature: str
+    unit: str
+    cells: tuple[MatrixCell, ...]
+    telling: bool
+
+
+def matrix(model: ReportModel) -> tuple[Texts, tuple[MatrixRow, ...]]:
+    """Lay out features by hospitals."""
+    sites = [site for site in model.sites if site.features]
+    features = model.study.cohort.features
+    clear = clear_of_noise(sum(len(f.shares) + 2 for s in sites for f in s.features))
+    rows = []
+    for number, feature in enumerate(features):
+        found = [site.features[number] for site in sites]
+        rows.append(
+            MatrixRow(
+                feature.name,
+                feature.unit if isinstance(feature, NumberFeature) else "category",
+                tuple(
+                    _cell(item, f"{feature.name} at {site.site}", clear)
+                    for item, site in zip(found, sites, strict=True)
+                ),
+                any(_is_telling(item, clear) for item in found),
+            )
+        )
+    return tuple(site.site for site in sites), tuple(rows)
+
+
+def clear_of_noise(cells: int) -> float:
+    """Return how many standard deviations a cell needs, so that in 20 reports about 1 errs once."""
+    return NormalDist().inv_cdf(1 - 0.05 / max(cells, 1))
+
+
+def _is_telling(found: FeatureCells, clear: float) -> bool:
+    highest = max(found.shares, default=0.0)
+    return bool(
+        found.differs
+        or highest > clear * found.share_std
+        or found.missing > clear * found.missing_std
+        or found.strange > clear * found.strange_std
+    )
+
+
+def _cell(found: FeatureCells, title: str, clear: float) -> MatrixCell:
+    plain, warn = [], []
+    band = Z95 * found.missing_std
+    if found.missing > clear * found.missing_std:
+        plain.append(f"{percent(min(found.missing, 1))} ± {100 * band:.0f} missing")
+    elif band < _READABLE_BAND:
+        plain.append(f"missing: at most {percent(min(max(found.missing, 0) + band, 1))}")
+    if found.strange > clear * found.strange_std:
+        strange = f"{percent(min(found.strange, 1))} ± {100 * Z95 * found.strange_std:.0f}"
+        warn.append(f"{strange} impossible or unknown")
+    if found.differs:
+        warn.append(f"differs: {found.differs}")
+    spark = charts.sparkline(found.shares, Z95 * found.share_std, clear / Z95, title)
+    return MatrixCell(spark, tuple(plain), tuple(warn))
+
+
+def matrix_note(model: ReportModel) -> str:
+    """Say how much a reader can see through the noise of the quality summary."""
+    bands = [
+        (site.site, 100 * Z95 * site.features[0].share_std) for site in model.sites if site.features
+    ]
+    if not bands:
+        return ""
+    told = ", ".join(f"{band:.0f} at {site}" for site, band in bands)
+    return (
+        f"The noise of one bar, in per cent of the hospital's patients (95 %): {told}. "
+        "Many features share one small part of the privacy budget, so in small hospitals little "
+        "of a single feature can be seen from outside; each hospital sees all of it in its own "
+        "local report."
+    )
+
+
+def training_charts(model: ReportModel) -> tuple[Markup, Markup]:
+    """Draw convergence and timeline."""
+    training = model.study.training
+    averaged = first_tail_round(training.rounds, training.tail_fraction)
+    seconds = [record.duration_ms / 1000 for record in model.rounds]
+    rows = []
+    for site in model.sites:
+        failed = {number: code for phase, number, code in site.failures if phase == "train"}
+        codes = [
+            None if site.site in record.sites else failed.get(record.round, "")
+            for record in model.rounds
+        ]
+        rows.append(charts.TimelineRow(site.site, codes))
+    norms = [record.update_norm for record in model.rounds]
+    return (
+        charts.convergence(norms, averaged, "Size of the update in each round"),
+        charts.timeline(seconds, rows, "Seconds per round and who took part"),
+    )
+
+
+def _mean(values: list[int]) -> float:
+    return sum(values) / len(values) if values else 0.0

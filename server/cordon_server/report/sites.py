@@ -1,0 +1,274 @@
+"""What a report says about each hospital, from its releases and what it chose to tell."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cordon_common.evaluation import estimate_auc
+from cordon_common.privacy.accounting import study_epsilon
+from cordon_common.qc.fates import KEPT_FATES, RECORD_FATE_TEXT, PatientFate, RecordFate
+from cordon_common.qc.summary import (
+    FATE,
+    LABEL,
+    MISSING_NEGATIVE,
+    MISSING_POSITIVE,
+    OUT_OF_RANGE,
+    UNKNOWN,
+    Estimate,
+)
+from cordon_server.evaluation import read_histogram, roc_points
+from cordon_server.phases.quality import read_summary
+from cordon_server.spending import site_events
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cordon_common.canonical import Json
+    from cordon_common.evaluation import ScoreHistogram
+    from cordon_common.privacy.events import Event
+    from cordon_common.protocol.study import Study
+    from cordon_common.qc.summary import QcSummary
+    from cordon_server.journal import Journal, SiteReply
+    from cordon_server.report.extra import LocalFacts, LocalReports
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Metrics of the model on held-out patients, from a noised score histogram.
+
+    auc, low, high: None when the noise hides it. positives, negatives: noised counts per score bin.
+    """
+
+    auc: float | None
+    low: float | None
+    high: float | None
+    confidence: float
+    noise_std: float
+    positives: tuple[float, ...]
+    negatives: tuple[float, ...]
+    roc: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class FeatureCells:
+    """A feature's noised histogram at a site, as shares of the site's patients.
+
+    shares: of the value cells, each with noise of standard deviation `share_std`. missing, strange
+    (out of range or unknown) with theirs. differs: what the gate found against the others, or "".
+    """
+
+    feature: str
+    shares: tuple[float, ...]
+    share_std: float
+    missing: float
+    missing_std: float
+    strange: float
+    strange_std: float
+    differs: str
+
+
+@dataclass(frozen=True)
+class SiteFacts:
+    """One hospital. patients, kept: noised numbers; excluded: noised numbers by reason.
+
+    failures: (phase, round, code) of answers that did not come or were not used.
+    """
+
+    site: str
+    key: str
+    outcome: str
+    severity: str
+    reasons: tuple[str, ...]
+    patients: Estimate | None
+    kept: Estimate | None
+    excluded: tuple[tuple[str, Estimate], ...]
+    features: tuple[FeatureCells, ...]
+    rounds: int
+    epsilon: float
+    epsilon_rdp: float
+    evaluated: Evaluated | None
+    failures: tuple[tuple[str, int, str], ...]
+    local: LocalFacts | None
+
+    def as_json(self) -> Json:
+        """Return the JSON value for `--json`."""
+        value = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        value["local"] = self.local.model_dump(mode="json") if self.local else None
+        for name in ("patients", "kept", "evaluated"):
+            value[name] = None if value[name] is None else vars(value[name])
+        value["features"] = [vars(item) for item in self.features]
+        value["excluded"] = {reason: vars(estimate) for reason, estimate in self.excluded}
+        return value
+
+
+def site_facts(study: Study, journal: Journal, local: LocalReports | None) -> tuple[SiteFacts, ...]:
+    """Gather what is known of each hospital of the roster, by name."""
+    replies = journal.replies()
+    decisions = {item["site"]: item for item in journal.facts().get("gate", {}).get("sites", [])}
+    events = site_events(replies)
+    rounds = [site for record in journal.rounds() for site in record.sites]
+    told = local.sites if local else {}
+    return tuple(
+        _site(
+            study,
+            entry.site,
+            [reply for reply in replies if reply.site == entry.site],
+            _Known(
+                key=entry.key,
+                decision=decisions.get(entry.site, {}),
+                events=events.get(entry.site, []),
+                rounds=rounds.count(entry.site),
+                local=told.get(entry.site),
+            ),
+        )
+        for entry in sorted(study.roster, key=lambda entry: entry.site)
+    )
+
+
+@dataclass(frozen=True)
+class _Known:
+    key: str
+    decision: dict[str, Json]
+    events: list[Event]
+    rounds: int
+    local: LocalFacts | None
+
+
+def _site(study: Study, site: str, replies: Sequence[SiteReply], known: _Known) -> SiteFacts:
+    summary = _summary(study, replies)
+    spent = study_epsilon(known.events, study.privacy.delta)
+    reasons = [str(reason) for reason in known.decision.get("reasons", [])]
+    differs = {
+        str(
+            item["feature"]
+        ): f"{item['contrast']}: {100 * item['difference']:+.0f} points against the others"
+        for item in known.decision.get("warnings", [])
+    }
+    return SiteFacts(
+        site=site,
+        key=known.key,
+        outcome=_outcome(known, replies),
+        severity=str(known.decision.get("severity", "")),
+        reasons=tuple(reason.replace("_", " ") for reason in reasons),
+        patients=patient_counts(summary)[""] if summary else None,
+        kept=_kept(summary) if summary else None,
+        excluded=_excluded(summary) if summary else (),
+        features=_features(summary, differs) if summary else (),
+        rounds=known.rounds,
+        epsilon=spent.pld,
+        epsilon_rdp=spent.rdp,
+        evaluated=evaluated(study, replies),
+        failures=tuple((reply.phase, reply.round, reply.code) for reply in replies if reply.code),
+        local=known.local,
+    )
+
+
+def _outcome(known: _Known, replies: Sequence[SiteReply]) -> str:
+    action = known.decision.get("action")
+    if known.rounds:
+        return "trained"
+    if action in {"exclude", "review"}:
+        return "excluded" if action == "exclude" else "under review"
+    if action == "train":
+        return "admitted"
+    if any(reply.code for reply in replies):
+        return "did not take part"
+    return "waiting" if not replies else "enrolled"
+
+
+def evaluated(study: Study, replies: Sequence[SiteReply]) -> Evaluated | None:
+    """Read the evaluation releases among some answers, summed over sites; None without any."""
+    found = [
+        r.arrays["release"].astype(np.int64) for r in replies if r.phase == "evaluate" and r.arrays
+    ]
+    if not found:
+        return None
+    histogram: ScoreHistogram = read_histogram(study, found[0])
+    for release in found[1:]:
+        histogram += read_histogram(study, release)
+    estimate = estimate_auc(histogram, confidence=study.evaluation.confidence)
+    return Evaluated(
+        auc=estimate.auc,
+        low=estimate.low,
+        high=estimate.high,
+        confidence=estimate.confidence,
+        noise_std=histogram.noise_std,
+        positives=tuple(histogram.positives.tolist()),
+        negatives=tuple(histogram.negatives.tolist()),
+        roc=tuple(roc_points(histogram)) if estimate.estimable else (),
+    )
+
+
+def _summary(study: Study, replies: Sequence[SiteReply]) -> QcSummary | None:
+    for reply in replies:
+        if reply.phase == "qc" and reply.arrays:
+            return read_summary(study, reply.arrays["release"].astype(np.int64))
+    return None
+
+
+def patient_counts(summary: QcSummary) -> dict[str, Estimate]:
+    """Return the noised number of patients by fate, and in all ("").
+
+    The outcome's histogram counts every patient too. The least-squares estimate from both spreads
+    the difference of the two totals over the fates in proportion to their noise, so that the parts
+    add up to the whole and the whole is known better than from either alone.
+    """
+    fates, label = summary.histograms[FATE], summary.histograms[LABEL].estimate()
+    total = fates.estimate()
+    variance = fates.std**2
+    gap = (label.value - total.value) / (total.std**2 + label.std**2)
+    counts = {}
+    for fate in PatientFate:
+        own = fates.estimate(fate.value)
+        std = math.sqrt(variance - variance**2 / (total.std**2 + label.std**2))
+        counts[fate.value] = Estimate(own.value + variance * gap, std)
+    pooled = math.sqrt(1 / (1 / total.std**2 + 1 / label.std**2))
+    counts[""] = Estimate(total.value + total.std**2 * gap, pooled)
+    return counts
+
+
+def _kept(summary: QcSummary) -> Estimate:
+    """Return the noised number of patients who passed quality control, never above the whole."""
+    counts = patient_counts(summary)
+    fates, label = summary.histograms[FATE], summary.histograms[LABEL].estimate()
+    kept = len(KEPT_FATES) * fates.std**2
+    whole = fates.estimate().std ** 2 + label.std**2
+    value = sum(counts[fate.value].value for fate in KEPT_FATES)
+    return Estimate(min(value, counts[""].value), math.sqrt(kept - kept**2 / whole))
+
+
+def _excluded(summary: QcSummary) -> tuple[tuple[str, Estimate], ...]:
+    counts = patient_counts(summary)
+    return tuple(
+        (RECORD_FATE_TEXT[RecordFate(fate.value)], counts[fate.value])
+        for fate in PatientFate
+        if fate not in KEPT_FATES
+    )
+
+
+def _features(summary: QcSummary, differs: dict[str, str]) -> tuple[FeatureCells, ...]:
+    rows = []
+    total = max(patient_counts(summary)[""].value, 1.0)
+    for name, histogram in summary.histograms.items():
+        if histogram.spec.kind not in {"number", "category"}:
+            continue
+        odd = histogram.estimate(OUT_OF_RANGE if histogram.spec.kind == "number" else UNKNOWN)
+        values = histogram.counts.tolist()[:-3]  # the last cells: strange, and twice missing
+        missing = histogram.estimate(MISSING_POSITIVE, MISSING_NEGATIVE)
+        rows.append(
+            FeatureCells(
+                feature=name,
+                shares=tuple(value / total for value in values),
+                share_std=histogram.std / total,
+                missing=missing.value / total,
+                missing_std=missing.std / total,
+                strange=odd.value / total,
+                strange_std=odd.std / total,
+                differs=differs.get(name, ""),
+            )
+        )
+    return tuple(rows)
