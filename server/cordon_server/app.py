@@ -1,6 +1,5 @@
 """The installed ServerApp: finds the campaign that a run is for and hands it the grid."""
 
-import importlib
 import os
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
 from cordon_common.errors import UsageError
+from cordon_server.campaign import run_campaign
 
 app = ServerApp()
 
@@ -23,5 +23,4 @@ def main(grid: Grid, context: Context) -> None:
     campaign = context.run_config.get("campaign")
     if not home or not isinstance(campaign, str) or not campaign:
         raise UsageError("US001", "the run names no campaign, or the coordinator's folder is unset")
-    run_campaign = importlib.import_module("cordon_server.campaign").run_campaign
     run_campaign(grid, Path(home), campaign)

@@ -1,6 +1,6 @@
 """Polls that wait at the SuperLink until there is something to fetch, instead of asking in vain.
 
-Flower's nodes and its ServerApp poll. Holding a poll back for a moment keeps the protocol as it is
+Flower's nodes and its ServerApp poll for messages, executors poll for runs. Holding a poll back for a moment keeps the protocol as it is
 and removes both the waiting between polls and the load of the empty ones.
 """
 
@@ -18,8 +18,18 @@ _MAX_BODY_BYTES = 1 << 16
 
 _FLEET_POLL: Final = "/v1/fleet/pull-messages"
 _RUNTIME_POLL: Final = "/v1/runtime/pull-messages"
-_POLLER_HEADERS: Final = {_FLEET_POLL: b"flwr-public-key", _RUNTIME_POLL: b"flwr-task-token"}
-_NEWS_FOR: Final = {"/v1/runtime/push-object": _FLEET_POLL, "/v1/fleet/push-object": _RUNTIME_POLL}
+_RUN_POLL: Final = "/v1/runtime/acquire-task"
+# Which header tells pollers apart; the ServerApp's process is the only one that asks for runs.
+_POLLER_HEADERS: Final = {
+    _FLEET_POLL: b"flwr-public-key",
+    _RUNTIME_POLL: b"flwr-task-token",
+    _RUN_POLL: b"",
+}
+_NEWS_FOR: Final = {
+    "/v1/runtime/push-object": _FLEET_POLL,
+    "/v1/fleet/push-object": _RUNTIME_POLL,
+    "/v1/control/start-run": _RUN_POLL,
+}
 
 
 class News:
@@ -60,14 +70,14 @@ class News:
 
 
 class HeldPolls:
-    """ASGI middleware: holds the two polls for up to `HOLD_S` while there is nothing new.
+    """ASGI middleware: holds the three polls for up to `HOLD_S` while there is nothing new.
 
     A poller that hangs up meanwhile is not served: otherwise its message would count as delivered.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._news = {_FLEET_POLL: News(), _RUNTIME_POLL: News()}
+        self._news = {path: News() for path in _POLLER_HEADERS}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hold a poll, announce an arrival, or just pass the request on."""

@@ -27,6 +27,7 @@ from flwr.supercore.interceptors import (
     RuntimeVersionHttpInterceptor,
     SuperExecAuthHttpInterceptor,
 )
+from flwr.supercore.retry import http_retry
 from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.supercore.telemetry import EventType
@@ -35,6 +36,7 @@ from flwr.superlink.grid import HttpGrid
 from cordon_common.processes import end_with_parent
 
 POLL_S = 0.5
+RECONNECT_MAX_DELAY_S = 2
 OBJECT_BACKOFF_S = 0.02
 OBJECT_BACKOFF_CAP_S = 0.5
 
@@ -61,6 +63,7 @@ def main() -> int:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     settings = ServerAppSettings(**json.loads(end_with_parent()))
     certificate = Path(settings.ca_certificate).read_bytes()
+    setattr(http_retry, "MAX_RETRY_DELAY", RECONNECT_MAX_DELAY_S)  # noqa: B010 - not exported
     pull_objects.__kwdefaults__ = (pull_objects.__kwdefaults__ or {}) | {
         "initial_backoff": OBJECT_BACKOFF_S,
         "backoff_cap": OBJECT_BACKOFF_CAP_S,
@@ -94,14 +97,16 @@ def _wait_for_run(settings: ServerAppSettings, certificate: bytes) -> str:
         ],
     ) as client:
         while True:
+            asked_s = time.monotonic()
             try:
                 response = client.AcquireTask(request)
             except httpx.TransportError:
-                time.sleep(POLL_S)  # the SuperLink is starting
-                continue
-            if response.HasField("task"):
-                return str(response.token)
-            time.sleep(POLL_S)
+                pass  # the SuperLink is starting
+            else:
+                if response.HasField("task"):
+                    return str(response.token)
+            # A poll that the SuperLink held has done its waiting there.
+            time.sleep(max(0.0, POLL_S - (time.monotonic() - asked_s)))
 
 
 class _Execution:

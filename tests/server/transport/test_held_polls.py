@@ -73,7 +73,11 @@ def test_a_poll_without_news_is_held_for_the_hold_time():
 
 @pytest.mark.parametrize(
     ("poll", "push"),
-    [(FLEET_POLL, "/v1/runtime/push-object"), (RUNTIME_POLL, "/v1/fleet/push-object")],
+    [
+        (FLEET_POLL, "/v1/runtime/push-object"),
+        (RUNTIME_POLL, "/v1/fleet/push-object"),
+        ("/v1/runtime/acquire-task", "/v1/control/start-run"),
+    ],
 )
 def test_news_end_the_hold_soon(poll, push, monkeypatch):
     monkeypatch.setattr(held_polls, "HOLD_S", 10.0)
