@@ -182,9 +182,10 @@ class Log:
             except BaseException:
                 self._roll_back()
                 raise
-            self._frontier = transaction.frontier
+            # in this order, an interruption in between makes the next look fail, not forget
             for entry, position in transaction.pending:
                 self._observe(entry, position)
+            self._frontier = transaction.frontier
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

@@ -254,3 +254,24 @@ def test_the_digest_of_a_reply_is_not_needed_to_read_the_ledger(bench):
     with pytest.raises(IntegrityError, match="IN110"):
         ledger.stored_reply(bench.slot(0), digest(b"request"))
     assert ledger.stored_reply(bench.slot(1), digest(b"request")) is not None
+
+
+@pytest.mark.parametrize("seen", [False, True])
+def test_an_interruption_right_after_the_commit_never_charges_twice(bench, ledger, seen):
+    honest = ledger.log._observe
+
+    def interrupted(entry, position):
+        if seen:
+            honest(entry, position)
+        raise KeyboardInterrupt
+
+    ledger.log._observe = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        bench.reserve(ledger)
+    ledger.log._observe = honest
+    if seen:
+        with pytest.raises(IntegrityError, match="IN109"):
+            bench.reserve(ledger)
+    else:
+        assert bench.reserve(ledger).seq == 2
+    assert len(bench.open().charges()) == 1
