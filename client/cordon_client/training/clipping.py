@@ -117,13 +117,15 @@ def clip_factors(terms: Sequence[Terms], *, clip_norm: float) -> torch.Tensor:
     return torch.where(torch.isfinite(bound), factor, torch.zeros_like(factor))
 
 
-def float_slack(*, patients: int, rows: int) -> float:
+def float_slack(*, patients: int, records: int, rows: int) -> float:
     """Return η: by how much, relative to C, two neighbouring computed sums may differ beyond C.
 
-    Guarantee: 2 · n · (rows per block + blocks + 8) · u · CANCELLATION_LIMIT (Higham 2002, §4.2).
+    records: at most this many, over all patients; rows: per block. Guarantee: η = 2 n M (R + B + 8)
+    u with n patients, M = CANCELLATION_LIMIT, R rows in a block, B blocks (Higham 2002, §4.2); padding
+    at most doubles the records, and every kind of block may have one that is not full.
     """
-    blocks = math.ceil(patients / max(1, rows)) + math.ceil(math.log2(max(rows, 2)))
-    return 2.0 * patients * (rows + blocks + 8) * _UNIT_ROUNDOFF * CANCELLATION_LIMIT
+    blocks = math.ceil(2 * records / rows) + math.ceil(math.log2(records + 2))
+    return 2.0 * patients * CANCELLATION_LIMIT * (rows + blocks + 8) * _UNIT_ROUNDOFF
 
 
 def _layers(model: PatientModel) -> list[nn.Module]:

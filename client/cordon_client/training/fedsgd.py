@@ -56,21 +56,24 @@ def round_sum(
         ProtocolError: PR008 when the weights do not fit the model.
         SystemFault: SY042 when there are more patients than the proof covers.
     """
-    _check_size(tensors.n_patients)
+    cap = study.cohort.max_records_per_patient
+    _check_size(tensors, cap)
     model = build(study)
     flat = FlatWeights(model)
     flat.load(weights)
     engine = engine_for(model, clip_norm=study.training.clip_norm)
     taking_part = draw_patients(tensors.n_patients, study.training.sampling)
     total = torch.zeros(flat.size, dtype=torch.float64)
-    for block in patient_blocks(
-        tensors, taking_part, cap=study.cohort.max_records_per_patient, rows=BLOCK_ROWS
-    ):
+    for block in patient_blocks(tensors, taking_part, cap=cap, rows=BLOCK_ROWS):
         total += engine.clipped_sum(block)
     result: npt.NDArray[np.float64] = total.numpy()
     return result
 
 
-def _check_size(patients: int) -> None:
-    if patients > MAX_PATIENTS or float_slack(patients=patients, rows=BLOCK_ROWS) > FLOAT_SLACK:
+def _check_size(tensors: Tensors, cap: int) -> None:
+    patients = tensors.n_patients
+    slack = float_slack(
+        patients=patients, records=len(tensors.patients), rows=max(BLOCK_ROWS, 2 * cap)
+    )
+    if patients > MAX_PATIENTS or slack > FLOAT_SLACK:
         raise SystemFault("SY042")

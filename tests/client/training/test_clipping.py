@@ -10,8 +10,10 @@ from torch.nn import functional
 
 from cordon_client.models.base import Batch, PatientModel
 from cordon_client.models.feedforward import FeedForward
+from cordon_client.records import Tensors
 from cordon_client.training.clipping import OneBackward, float_slack
 from cordon_client.training.engines import engine_for
+from cordon_client.training.fedsgd import round_sum
 from cordon_client.training.opacus_engine import PerRecordHooks
 from cordon_client.training.packing import PatientBlock
 from cordon_client.training.validation import check_model
@@ -326,5 +328,18 @@ def test_known_layers_go_to_the_one_backward_engine():
 
 
 def test_the_proved_slack_covers_every_cohort_that_is_allowed():
-    assert float_slack(patients=MAX_PATIENTS, rows=256) <= FLOAT_SLACK / 2
-    assert float_slack(patients=10, rows=256) < float_slack(patients=1000, rows=256)
+    whole = float_slack(patients=MAX_PATIENTS, records=MAX_PATIENTS, rows=256)
+    assert whole <= FLOAT_SLACK
+    assert float_slack(patients=10**5, records=10**6, rows=256) <= FLOAT_SLACK
+    assert float_slack(patients=10, records=10, rows=256) < 1e-9
+
+
+def test_sums_of_shuffled_cohorts_differ_by_far_less_than_the_slack(make_study, make_tensors):
+    study = make_study(hidden=(6,), training={"clip_norm": 1.0})
+    tensors = make_tensors(study, patients=3000, scale=3.0)
+    weights = np.random.default_rng(0).normal(size=43)
+    whole = round_sum(tensors, weights, study)
+    order = np.random.default_rng(1).permutation(3000)
+    shuffled = Tensors(tensors.inputs[order], tensors.labels[order], np.arange(3000), 3000)
+    moved = np.linalg.norm(round_sum(shuffled, weights, study) - whole)
+    assert 0 < moved <= float_slack(patients=3000, records=3000, rows=256)

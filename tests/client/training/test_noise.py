@@ -1,5 +1,6 @@
 """The noise is Gaussian, of the declared scale, integer, fresh, and never touches a seed."""
 
+import mpmath
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -7,7 +8,8 @@ from scipy import stats
 
 from cordon_client.training import csprng, noise
 from cordon_client.training.csprng import WordStream
-from cordon_client.training.noise import encode_grid, gaussian, release, rounded_gaussian
+from cordon_client.training.exact_gaussian import rounded_draw
+from cordon_client.training.noise import encode_grid, release, rounded_gaussian
 from cordon_common.errors import SystemFault
 from cordon_common.privacy.sensitivity import NOISE_REACH
 
@@ -22,6 +24,11 @@ def test_words_are_the_counter_mode_key_stream(monkeypatch):
     stream = WordStream()
     words = np.concatenate([stream.take(7), stream.take(0), stream.take(33)])
     assert words.astype("<u8").tobytes() == reference
+
+
+def gaussian(count):
+    """Standard Gaussian values, on a grid fine enough to pass for continuous."""
+    return rounded_gaussian(count, std=2.0**24) / 2.0**24
 
 
 def test_every_draw_takes_a_fresh_key():
@@ -57,34 +64,123 @@ def test_neighbouring_values_are_uncorrelated():
         assert abs(float(np.mean(squares[lag:] * squares[:-lag]))) / 2 < 5.4 / np.sqrt(values.size)
 
 
-class FixedWords(WordStream):
-    """A stream whose every word is the same; to drive the generator to its edges."""
+class ReplayedWords(WordStream):
+    """A stream of given words, then of fresh ones."""
 
-    def __init__(self, word):
-        self._word = np.uint64(word)
+    def __init__(self, words=()):
+        super().__init__()
+        self._words = np.asarray(words, dtype=np.uint64)
+        self.taken = 0
 
     def take(self, count):
-        return np.full(count, self._word)
+        self.taken += count
+        return super().take(count)
 
     def fill(self, words):
-        words.fill(self._word)
+        super().fill(words)
+        known, self._words = self._words[: words.size], self._words[words.size :]
+        words[: known.size] = known
+
+
+def exact_value(radius, angle, bits=64):
+    """sqrt(-2 ln u) · (cos, sin)(2πv) in 60 digits; radius and angle may be fractions of a cell."""
+    with mpmath.workdps(60):
+        u, v = (mpmath.mpf(x) / mpmath.mpf(2) ** bits for x in (radius, angle))
+        length = mpmath.sqrt(-2 * mpmath.log(u))
+        return length * mpmath.cos(2 * mpmath.pi * v), length * mpmath.sin(2 * mpmath.pi * v)
+
+
+EDGE_WORDS = [2**20, 2**21 + 1, 2**32, 2**40, 2**53 + 1, 2**60, 2**63, 2**64 - 2**12, 2**64 - 2]
+
+
+def test_the_fast_values_are_within_their_proved_error_of_the_whole_cell():
+    words = np.random.default_rng(0).integers(0, 2**64, size=2000, dtype=np.uint64)
+    words[: len(EDGE_WORDS)] = EDGE_WORDS
+    words[1000 : 1000 + len(EDGE_WORDS)] = EDGE_WORDS
+    values, radius, uniform = noise._box_muller(words)
+    error = noise._error_of(radius, uniform).numpy()
+    values = values.numpy()
+    for pair in range(1000):
+        for inside in (1e-9, 1 - 1e-9):
+            first, second = int(words[pair]) + inside, int(words[1000 + pair]) + inside
+            with mpmath.workdps(60):
+                first = mpmath.mpf(int(words[pair])) + inside
+                second = mpmath.mpf(int(words[1000 + pair])) + inside
+            for place, exact in zip((pair, 1000 + pair), exact_value(first, second), strict=True):
+                assert abs(mpmath.mpf(float(values[place])) - exact) <= error[pair]
+
+
+def test_the_proved_error_is_small_where_it_matters():
+    words = np.random.default_rng(1).integers(2**55, 2**63, size=2000, dtype=np.uint64)
+    _, radius, uniform = noise._box_muller(words)
+    assert float(noise._error_of(radius, uniform).max()) < 2.0**-45
+
+
+@pytest.mark.parametrize("std", [0.7, 2.0**36, 2.0**44, 2.0**57])
+def test_every_integer_is_the_exactly_rounded_value(std):
+    """At 2^44 the fast value is hardly ever good enough, at 2^57 never."""
+    words = np.random.default_rng(2).integers(0, 2**64, size=200, dtype=np.uint64)
+    words[: len(EDGE_WORDS)] = EDGE_WORDS
+    stream = ReplayedWords()
+    draws = np.empty(200, dtype=np.int64)
+    noise._rounded_pairs(words, std, stream, draws)
+    for pair in range(100):
+        corners = [
+            exact_value(int(words[pair]) + i or mpmath.mpf("1e-9"), int(words[100 + pair]) + j)
+            for i in (0, 1)
+            for j in (0, 1)
+        ]
+        for place, values in zip((pair, 100 + pair), zip(*corners, strict=True), strict=True):
+            with mpmath.workdps(60):
+                low, high = min(values) * std, max(values) * std
+                assert low - 0.5001 <= int(draws[place]) <= high + 0.5001
+
+
+def test_the_slow_path_rounds_its_bits_exactly():
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        first, second = (int.from_bytes(rng.bytes(32), "big") for _ in range(2))
+        std = float(2.0 ** rng.uniform(-1, 57))
+        with mpmath.workdps(70):
+            cosine, _ = exact_value(mpmath.mpf(first) + 0.5, mpmath.mpf(second) + 0.5, bits=256)
+            expected = int(mpmath.nint(cosine * std))
+        assert rounded_draw((first, 256), (second, 256), std=std) == expected
+
+
+def test_a_pair_keeps_its_bits_when_it_is_decided_slowly():
+    """Sine and cosine of one pair come from one point: their squares add up to the radius."""
+    std = 2.0**50
+    for first, second in ((2**63, 2**61), (5, 2**64 - 3), (2**64 - 1, 12345)):
+        cosine, sine = noise._decided(first, second, std, WordStream())
+        length = np.hypot(cosine / std, sine / std)
+        with mpmath.workdps(60):
+            ends = (mpmath.mpf(first) + 1, mpmath.mpf(first) + mpmath.mpf("1e-9"))
+            low, high = (float(exact_value(end, 0)[0]) for end in ends)
+        assert low * (1 - 1e-12) <= length <= high * (1 + 1e-12)
 
 
 def test_the_generator_reaches_further_than_the_account_assumes():
-    smallest = noise._radii(np.zeros(1, dtype=np.uint64), FixedWords(0))
-    assert float(smallest) > 13 > NOISE_REACH
+    """The smallest word: only fresh bits say how far out it lies, never less than 9.4."""
+    for _ in range(20):
+        cosine, sine = noise._decided(0, 0, 2.0**30, WordStream())
+        assert cosine / 2.0**30 > 9.4
+        assert abs(sine) < 2.0**30
 
 
-def test_the_largest_word_gives_a_radius_of_zero_not_nan():
-    assert float(noise._radii(np.full(1, 2**64 - 1, dtype=np.uint64), FixedWords(0))) == 0.0
+def test_there_is_no_gap_up_to_the_reach_that_the_account_assumes():
+    """Radii at the reach are decided by 256 bits: neighbouring cells lie far below one grid step."""
+    std = 2.0**40
+    cell = int(mpmath.mpf(2) ** 256 * mpmath.exp(-(mpmath.mpf(NOISE_REACH) ** 2) / 2))
+    here, next_one = (rounded_draw((n, 256), (0, 256), std=std) for n in (cell, cell + 1))
+    assert here / std == pytest.approx(NOISE_REACH, rel=1e-9)
+    assert abs(here - next_one) <= 1
 
 
-def test_rare_words_are_refined_without_a_gap():
-    """At the switch to 128-bit uniforms the radius keeps falling with u."""
-    words = np.array([2**32 - 1, 2**32, 2**32 + 1], dtype=np.uint64)
-    low = noise._radii(words, FixedWords(0)).numpy()
-    high = noise._radii(words, FixedWords(2**64 - 1)).numpy()
-    assert low[0] > high[0] > low[1] > low[2]
+def test_most_draws_need_no_further_bits():
+    stream = ReplayedWords()
+    words = np.random.default_rng(4).integers(0, 2**64, size=20_000, dtype=np.uint64)
+    noise._rounded_pairs(words, 2.0**24, stream, np.empty(20_000, dtype=np.int64))
+    assert stream.taken <= 6 * 20
 
 
 @pytest.mark.parametrize("std", [0.3, 1.0, 7.5])
@@ -106,12 +202,14 @@ def test_rounded_values_have_the_rounded_gaussians_probabilities(std):
 
 def test_a_release_equals_rounding_once_data_and_noise_together(monkeypatch):
     """round(γ s) + round(std g) = round(round(γ s) + std g): post-processing of a Gaussian."""
-    values = gaussian(5000)
-    monkeypatch.setattr(noise, "gaussian", lambda count: values[:count].copy())
-    vector = np.random.default_rng(0).normal(size=5000)
-    gamma, std = 2.0**20, 2.0**22
-    released = release(vector, grid_per_unit=gamma, noise_std_grid=std)
-    together = np.rint(encode_grid(vector, grid_per_unit=gamma) + std * values)
+    values = np.random.default_rng(0).normal(size=5000)
+    std = 2.0**22
+    monkeypatch.setattr(
+        noise, "rounded_gaussian", lambda count, std: np.rint(std * values[:count]).astype(np.int64)
+    )
+    vector = np.random.default_rng(1).normal(size=5000)
+    released = release(vector, grid_per_unit=2.0**20, noise_std_grid=std)
+    together = np.rint(encode_grid(vector, grid_per_unit=2.0**20) + std * values)
     np.testing.assert_array_equal(released, together)
 
 
@@ -141,9 +239,10 @@ def test_what_does_not_fit_the_grid_is_refused(value):
     assert refused.value.code == "SY041"
 
 
-def test_noise_that_does_not_fit_the_grid_is_refused():
+@pytest.mark.parametrize("std", [2.0**57 * 1.01, np.inf, np.nan, 0.0, -1.0])
+def test_noise_that_does_not_fit_the_grid_is_refused(std):
     with pytest.raises(SystemFault) as refused:
-        rounded_gaussian(1000, std=2.0**62)
+        rounded_gaussian(10, std=std)
     assert refused.value.code == "SY041"
 
 
