@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import statistics
 import sys
@@ -42,7 +43,7 @@ def medians_ms(bench, ledger, bare, trial):
         marks.append(time.perf_counter())
         commit(bare, 900)
         marks.append(time.perf_counter())
-        times.append([1e3 * (b - a) for a, b in zip(marks, marks[1:], strict=False)])
+        times.append([1e3 * (b - a) for a, b in itertools.pairwise(marks)])
     return [statistics.median(column) for column in zip(*times, strict=True)]
 
 
