@@ -1,0 +1,99 @@
+"""The demo as a person runs it: one command, real processes, a table, a report, a verdict."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HEART_STUDY = ROOT / "configs" / "studies" / "heart-disease.yaml"
+
+pytestmark = pytest.mark.federation
+
+
+def demo(out, *options):
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "cordon_common.cli.main",
+            "demo",
+            "--out",
+            str(out),
+            "--json",
+            *options,
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "120"},
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return json.loads(done.stdout), done.stderr
+
+
+def processes_of(folder):
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if str(folder).encode() in command:
+            found.append(command.replace(b"\0", b" ").decode())
+    return found
+
+
+def test_the_demo_trains_four_hospitals_and_catches_the_dirty_one(tmp_path):
+    outcome, told = demo(tmp_path / "d")
+    assert outcome["audit"] == "PASS"
+    hospitals = {row["site"]: row for row in outcome["hospitals"]}
+    assert set(hospitals) == {"north", "east", "south", "west"}
+    # 24 rows in centimetres and 8 impossible cells; 15 rows written twice
+    assert hospitals["west"]["excluded"] == {"impossible_value": 32, "duplicate_record": 15}
+    assert all(not hospitals[site]["excluded"] for site in ("north", "east", "south"))
+    for row in hospitals.values():
+        assert 0 < row["spent_epsilon"] <= row["promised_epsilon"]
+        assert row["auc_alone"] is not None
+        assert row["auc"] is None or row["auc_low"] <= row["auc"] <= row["auc_high"]
+    assert sum(row["auc"] is not None for row in hospitals.values()) >= 3
+    assert outcome["seconds_per_round"] <= 3
+    report = (tmp_path / "d" / "report.html").read_text()
+    assert re.search(r"(src|href)=[\"']https?:", report) is None
+    assert "audit verify: PASS" in told
+    assert processes_of(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_the_four_real_heart_disease_hospitals_train_one_model(tmp_path, heart_disease):
+    outcome, _ = demo(tmp_path / "d", "--cohorts", str(heart_disease), "--study", str(HEART_STUDY))
+    assert outcome["audit"] == "PASS"
+    hospitals = {row["site"]: row for row in outcome["hospitals"]}
+    records = {site: row["records"] for site, row in hospitals.items()}
+    assert records == {"cleveland": 303, "hungarian": 294, "switzerland": 123, "va": 200}
+    assert sum(records.values()) == 920
+    for row in hospitals.values():
+        assert row["kept"] >= row["records"] - 2
+        assert row["spent_epsilon"] <= row["promised_epsilon"]
+
+
+def test_a_folder_that_is_not_an_earlier_demo_is_left_alone(tmp_path):
+    precious = tmp_path / "d" / "thesis.tex"
+    precious.parent.mkdir()
+    precious.write_text("years of work")
+    done = subprocess.run(
+        [sys.executable, "-m", "cordon_common.cli.main", "demo", "--out", str(tmp_path / "d")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "US041" in done.stderr
+    assert precious.read_text() == "years of work"
