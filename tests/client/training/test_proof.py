@@ -10,7 +10,9 @@ from cordon_client.training import clipping, noise
 from cordon_common.privacy import sensitivity
 
 PROOF = Path(noise.__file__).with_name("PROOF.md").read_text(encoding="utf-8")
-ANCHORS = sorted(set(re.findall(r"`(cordon_[a-z_.]+):([A-Za-z_.]+)`", PROOF)))
+BESIDE = re.findall(r"`([a-z_]+)\.([A-Za-z_.]+)`", PROOF)
+ELSEWHERE = re.findall(r"`(cordon_[a-z_.]+):([A-Za-z_.]+)`", PROOF)
+ANCHORS = sorted({(f"cordon_client.training.{m}", name) for m, name in BESIDE} | set(ELSEWHERE))
 
 
 def test_the_note_has_anchors():
