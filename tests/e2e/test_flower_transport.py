@@ -316,6 +316,28 @@ def test_a_key_that_is_not_enrolled_is_refused_with_a_clear_message(federation):
     assert "Next: send the enrolment request" in last
 
 
+def test_a_site_that_is_withdrawn_is_refused_from_then_on(federation):
+    guest = Hospital(
+        "guest",
+        federation.folder,
+        federation.settings.port,
+        federation.settings.tls.ca_certificate,
+    )
+    with federation.control() as control:
+        node_id = control.enrol(guest.public_line, "guest")
+        assert control.enrol(guest.public_line, "guest") == node_id
+        guest.start(enrolment_wait_s=0.0)
+        try:
+            federation.wait_online(SITES + 1)
+            control.withdraw(node_id)
+            status = guest.gateway.wait(30)
+        finally:
+            guest.stop()
+        assert len(control.nodes()) == SITES
+    assert status == 4
+    assert guest.log.splitlines()[-1].startswith("NE005")
+
+
 def test_a_killed_gateway_comes_back_and_the_round_goes_on(federation):
     run_id = federation.submit(rounds=12)
     wait_until(lambda: federation.rounds_done() >= 2, 60.0)
