@@ -36,10 +36,10 @@ class Share:
 
 
 SHARES = (
-    Share("north", 201, 0.45),  # referral centre
-    Share("east", 150, 0.30),
-    Share("south", 118, 0.26),  # screening clinic
-    Share("west", 100, 0.46),  # takes the rest, and is dirty
+    Share("north", 180, 0.42),  # referral centre
+    Share("east", 145, 0.30),  # screening clinic
+    Share("south", 118, 0.34),
+    Share("west", 126, 0.41),  # takes the rest, and is dirty
 )
 
 _UNIT_ROWS = 24
