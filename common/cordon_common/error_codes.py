@@ -302,7 +302,8 @@ CODES: dict[str, CodeInfo] = {
     ),
     "NE005": CodeInfo(
         "the coordinator does not know this site's key",
-        "send the enrolment request to the coordinator and start again once it is enrolled",
+        "send the enrolment request to the coordinator and start again once it is enrolled; "
+        "if it is, stop the other gateway that uses this key",
     ),
     # -- transport ---------------------------------------------------------------------------
     "TR001": CodeInfo(

@@ -7,6 +7,8 @@ from types import ModuleType
 from cordon_client.gateway.settings import GatewaySettings
 from cordon_common.processes import end_with_parent
 
+WRONG_FLOWER = 78  # session.Outcome, which cannot be imported then
+
 
 def main() -> int:
     """Run the SuperNode until its connection is lost or a signal arrives; see `Outcome`."""
@@ -15,8 +17,11 @@ def main() -> int:
     )
     settings = GatewaySettings.model_validate_json(end_with_parent())
     leave_out_sql()
-    from cordon_client.gateway.session import serve  # its imports need leave_out_sql first
-
+    try:
+        from cordon_client.gateway.session import serve  # its imports need leave_out_sql first
+    except ImportError:
+        logging.getLogger(__name__).exception("TR001: a part of Flower is not where it was")
+        return WRONG_FLOWER
     return serve(settings)
 
 

@@ -240,11 +240,13 @@ def _give_up(*_: object, **__: object) -> NoReturn:
     raise ConnectionLostError(status)
 
 
-def release_node(connection: Connection, node_id: int) -> bool:
+def release_node(connection: Connection, node_id: int) -> None:
     """Tell the SuperLink that an earlier process of this node is gone, so that this one may join.
 
     Without it a restart after a crash would be refused until the old heartbeats have run out.
-    Returns whether the SuperLink knows the node by this key.
+
+    Raises:
+        ConnectionLostError: the SuperLink does not answer.
     """
     with FleetHttpClient.from_server_address(
         connection.address,
@@ -254,8 +256,7 @@ def release_node(connection: Connection, node_id: int) -> bool:
     ) as client:
         try:
             client.DeactivateNode(DeactivateNodeRequest(node_id=node_id))
-        except httpx.HTTPStatusError as error:
-            return error.response.status_code != httpx.codes.UNAUTHORIZED
+        except httpx.HTTPStatusError:
+            pass  # it was offline already, or has another id since; activation will tell
         except httpx.TransportError as error:
             raise ConnectionLostError(None) from error
-    return True

@@ -14,7 +14,7 @@ HOLD_S = 2.0
 _SETTLE_S = 0.02  # objects of a message follow one another: wake when the burst is over
 _SETTLE_LIMIT_S = 0.25
 _MAX_POLLERS = 4096
-_MAX_BODY_BYTES = 1 << 16
+_MAX_BODY_BYTES = 4 << 20
 
 _FLEET_POLL: Final = "/v1/fleet/pull-messages"
 _RUNTIME_POLL: Final = "/v1/runtime/pull-messages"

@@ -12,14 +12,16 @@ import subprocess
 import threading
 import time
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Self
 
-from cordon_common.errors import IntegrityError, UnreachableError, error_for
+from cordon_common.errors import IntegrityError, SystemFault, UnreachableError, error_for
 from cordon_common.probe import check_coordinator
 from cordon_common.processes import child_environment, end_child, start_child, stop_signals
 from cordon_server.transport.tls import TlsFiles
 
+FLOWER_VERSION = "1.41.0"
 INSTALLED_SERVER_APP = "cordon_server.app:app"
 START_TIMEOUT_S = 60.0
 _RESTART_PAUSE_S = 0.5
@@ -127,8 +129,10 @@ class SuperLink:
 
         Raises:
             UnreachableError: NE002 when the port is in use.
-            CordonError: TR010 when the SuperLink ends or does not answer in time.
+            CordonError: TR001 when another Flower is installed, TR010 when the SuperLink ends or does not answer in time.
         """
+        if version("flwr") != FLOWER_VERSION:
+            raise SystemFault("TR001", why=f"flwr {version('flwr')} instead of {FLOWER_VERSION}")
         self._prepare()
         _require_free_port(self.settings.host, self.settings.port)
         self._superlink = self._start_superlink()

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from cordon_client.gateway import node as node_module
 from cordon_client.gateway import run
 from cordon_client.gateway.node_key import create_node_key
 from cordon_client.gateway.run import gateway_environment, run_gateway
@@ -168,6 +169,17 @@ def test_the_statuses_of_both_processes_are_the_same_numbers():
         Outcome.UNKNOWN_KEY,
         Outcome.WRONG_FLOWER,
     )
+    assert node_module.WRONG_FLOWER == Outcome.WRONG_FLOWER
+
+
+def test_a_part_of_flower_that_cannot_be_imported_is_told_apart_from_a_crash(
+    settings, monkeypatch, caplog
+):
+    monkeypatch.setattr(node_module, "end_with_parent", lambda: settings.model_dump_json().encode())
+    monkeypatch.setattr(node_module, "leave_out_sql", lambda: None)
+    monkeypatch.setitem(sys.modules, "cordon_client.gateway.session", None)
+    assert node_module.main() == Outcome.WRONG_FLOWER
+    assert "TR001" in caplog.text
 
 
 def test_settings_survive_the_way_to_the_working_process(settings):

@@ -88,6 +88,13 @@ def test_a_port_in_use_is_told_before_anything_starts(settings, children):
     assert children == []
 
 
+def test_another_flower_is_refused_before_anything_starts(settings, children, monkeypatch):
+    monkeypatch.setattr(superlink_module, "version", lambda _: "1.42.0")
+    with pytest.raises(CordonError, match="TR001"):
+        SuperLink(settings).start()
+    assert children == []
+
+
 def test_a_superlink_that_does_not_answer_is_a_coded_error_and_nothing_stays(settings, children):
     superlink = SuperLink(settings)
     with pytest.raises(CordonError, match="TR010"):
