@@ -68,6 +68,7 @@ def _labels(marks: Sequence[float], low: float, high: float, unit: str) -> list[
     """Write the two ends of the usual span under the axis, the unit between them."""
     ends = [_text(_position(mark, low, high), _BASE + 15, f"{mark:g}", "middle") for mark in marks]
     middle = sum(_position(mark, low, high) for mark in marks) / 2
+    unit = "" if unit == "1" else unit
     return [*ends, _text(middle, _BASE + 15, unit, "middle", "unit")]
 
 

@@ -132,7 +132,7 @@ def _number_findings(
     share = stat.invalid / recorded if recorded else None
     yield Finding("feature.number", share, stat.invalid, f"{stat.invalid} cells.")
     low, high = feature.range
-    detail = f"{stat.outside.part} values are outside {low:g} to {high:g} {feature.unit}."
+    detail = f"{stat.outside.part} values are outside {low:g} to {high:g}{_in_unit(feature)}."
     yield Finding("feature.range", stat.outside.fraction, stat.outside.part, detail)
     beyond = values[outside(values, feature)]
     code = _missing_code(feature, beyond, recorded)
@@ -192,9 +192,13 @@ def _unit(feature: NumberFeature, beyond: Values, recorded: int) -> Finding:
         "feature.unit",
         best / recorded,
         best,
-        f"{best} impossible values would be usual in {feature.unit} after multiplying by "
+        f"{best} impossible values would be usual{_in_unit(feature)} after multiplying by "
         f"{best_name}.",
     )
+
+
+def _in_unit(feature: NumberFeature) -> str:
+    return "" if feature.unit == "1" else f" {feature.unit}"
 
 
 def _factors(feature: NumberFeature) -> dict[str, float]:

@@ -107,8 +107,8 @@ def _model_sentence(model: Json) -> str:
     direction = "better" if gain > 0 else "worse"
     if not apart:
         return (
-            f"The study's model is {abs(gain):.3f} {direction} here; the intervals overlap, so on "
-            "this many patients the two cannot be told apart."
+            f"The study's model is {abs(gain):.3f} {direction} here; the intervals overlap, so "
+            "these patients do not settle which of the two is better."
         )
     return (
         f"The study's model is {abs(gain):.3f} {direction} here, and the intervals do not overlap."

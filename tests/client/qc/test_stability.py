@@ -187,6 +187,26 @@ def test_a_twin_can_change_two_fates_which_is_why_its_rule_has_stability_two(bui
     assert changed  # the smallest keyed hash stays, whichever name it belongs to
 
 
+@pytest.mark.parametrize("cap", [1, 2])
+@given(cohort=COHORT, data=st.data(), name=st.sampled_from(["a", "b", "q", "r"]))
+def test_a_twin_changes_neither_what_trains_nor_what_is_held_out(
+    build_study, cap, cohort, data, name
+):
+    """So training and held-out patients stay disjoint contents, and the two compose in parallel."""
+    study = build_study(patient_id="id", cap=cap, duplicates="exclude")
+    twin = data.draw(st.sampled_from([*cohort, [(10.0, 5.0, 0, 1)]]))
+    before = named([twin, *cohort])
+
+    def kept(patients):
+        seen = outcome(study, patients).values()
+        return sum((Counter(dict(one)) for one in seen), Counter())
+
+    def sides(patients):
+        return {key: n for key, n in kept(patients).items() if key[1] is RecordFate.KEPT}
+
+    assert sides(before) == sides(before | {name: twin})
+
+
 @settings(max_examples=40)
 @given(cohort=st.lists(PATIENT, min_size=2, max_size=8))
 def test_a_patient_counts_as_one_in_every_histogram(build_study, cohort):
