@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from cordon_client.home import SiteHome
 
+ENROLMENT_WAIT_S = 30.0
+"""A gateway may be started a moment before its coordinator has told the SuperLink of its key."""
+
 
 def read_envelope(path: Path) -> Envelope:
     """Read a signed envelope from a file, without checking its signature yet.
@@ -65,4 +68,5 @@ def gateway_settings(home: SiteHome) -> GatewaySettings:
         node_key=home.supernode_key,
         vault_socket=home.socket,
         home=home.gateway,
+        enrolment_wait_s=ENROLMENT_WAIT_S,
     )
