@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from cordon_common.errors import CheckFailed, CordonError
 from cordon_common.ledger.entries import SiteFailed
-from cordon_server.journal import Note, Step
+from cordon_server.journal import Note, SiteReply, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cordon_common.protocol.study import Study
     from cordon_common.signing import PublicKey
     from cordon_common.wire import Rpc
-    from cordon_server.journal import Journal, LogSink, Phase
+    from cordon_server.journal import Journal, LogSink, Phase, ReplyPhase
     from cordon_server.network import SiteNetwork
 
 T = TypeVar("T")
@@ -205,6 +205,10 @@ def require_minimum(campaign: Campaign, outcome: Outcome[T]) -> None:
         Step(
             phase=cast("Phase", state.phase),
             round=state.round,
+            replies=tuple(
+                SiteReply(site, cast("ReplyPhase", state.phase), state.round, code=code)
+                for site, code in outcome.failed.items()
+            ),
             entries=site_failures(campaign, outcome),
         )
     )

@@ -7,7 +7,7 @@ import ipaddress
 from importlib.resources import as_file, files
 from typing import TYPE_CHECKING
 
-from cordon_common.errors import CordonError
+from cordon_common.errors import UnreachableError
 from cordon_server.transport.superlink import SuperLink, SuperLinkSettings
 
 if TYPE_CHECKING:
@@ -40,11 +40,13 @@ def control(home: CoordinatorHome) -> Iterator[Control]:
     """Connect to the running SuperLink's Control API.
 
     Raises:
-        UnreachableError: NE001 at the first call when it does not run; IntegrityError: IN002.
+        UnreachableError: NE001 when it does not run (at the first call); IntegrityError: IN002.
     """
     from cordon_server.transport.control import Control
 
     settings = superlink_settings(home)
+    if not settings.control_token_file.exists():  # the first serve makes it
+        raise UnreachableError("NE001", why="it was never started")
     with Control(
         settings.local_address, home.tls.ca_certificate, settings.control_token()
     ) as connection:
@@ -81,13 +83,9 @@ def register_sites(coordinator: Coordinator) -> dict[str, int]:
 
 def try_register_sites(coordinator: Coordinator) -> bool:
     """Register the sites if the SuperLink runs; if not, the next `serve` does."""
-    if not superlink_settings(coordinator.home).control_token_file.exists():
-        return False
     try:
         register_sites(coordinator)
-    except CordonError as error:
-        if error.code != "NE001":
-            raise
+    except UnreachableError:
         return False
     return True
 

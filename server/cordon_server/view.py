@@ -58,20 +58,30 @@ class CampaignView:
     seconds: tuple[float, ...]
     sites: tuple[SiteView, ...]
 
-    @property
-    def over(self) -> bool:
-        """Whether nothing more will happen by itself."""
-        return self.status in {"stopped", "finished"}
-
     def as_json(self) -> Json:
         """Return the JSON value for `--json`."""
         return asdict(self)
 
 
-def view_campaign(coordinator: Coordinator, state: CampaignState) -> CampaignView:
-    """Read a campaign's view from the store; ε is computed from the receipts each time."""
+def is_over(state: CampaignState) -> bool:
+    """Tell whether nothing more will happen by itself."""
+    return state.status in {"stopped", "finished"}
+
+
+def signed_study(coordinator: Coordinator, state: CampaignState) -> Study:
+    """Return a campaign's study, its signature checked."""
     stored = coordinator.store.find_study(state.study)
-    study = open_study(stored.envelope, (coordinator.home.signing_key().public,))
+    return open_study(stored.envelope, (coordinator.home.signing_key().public,))
+
+
+def view_campaign(
+    coordinator: Coordinator, state: CampaignState, study: Study | None = None
+) -> CampaignView:
+    """Read a campaign's view from the store; ε is computed from the receipts each time.
+
+    study: the campaign's study, where the caller has opened it before.
+    """
+    study = study or signed_study(coordinator, state)
     journal = Journal(coordinator.store, state.campaign, coordinator.clock)
     events = coordinator.store.progress_after(state.campaign, 0)
     stops = [event for event in events if event.event == "campaign.stopped"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cordon_common.errors import CordonError
 from cordon_server.runs import run_has_ended
-from cordon_server.view import view_campaign
+from cordon_server.view import is_over, signed_study, view_campaign
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,19 +35,20 @@ def follow(
     """Yield new events and the view, whenever there is news, until the campaign is over.
 
     is_abandoned: asked now and then while nothing happens, whether nobody carries the campaign any
-    more; then the last view has the status "abandoned".
+    more; the sequence then ends with a view that is not over.
     """
+    study = signed_study(coordinator, state_of(coordinator, campaign))
     seen, quiet_since_s = 0, waiting.now_s()
     while True:
         state = state_of(coordinator, campaign)
         events = coordinator.store.progress_after(campaign, seen)
+        if events or not seen or is_over(state):
+            yield events, view_campaign(coordinator, state, study)
+        if is_over(state):
+            return
         if events:
             seen, quiet_since_s = events[-1].seq, waiting.now_s()
-        view = view_campaign(coordinator, state)
-        yield events, view
-        if view.over:
-            return
-        if waiting.now_s() - quiet_since_s > QUIET_S:
+        elif waiting.now_s() - quiet_since_s > QUIET_S:
             quiet_since_s = waiting.now_s()
             if is_abandoned(state):
                 return

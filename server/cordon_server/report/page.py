@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cordon_common.errors import error_for
 from cordon_common.protocol.dictionary import NumberFeature
+from cordon_common.qc.fates import RECORD_FATE_TEXT
 from cordon_common.signing import PublicKey
 from cordon_server.optimizer import first_tail_round
 from cordon_server.report import charts
@@ -128,7 +129,8 @@ def hospital_row(site: SiteFacts, promised: float, rounds: int) -> HospitalRow:
         kept = f", {local.kept} kept" if local.kept is not None else ""
         told.append(f"told by the hospital: {local.records} records{kept}")
     told += [
-        f"{count} × {reason}" for reason, count in sorted((local.excluded if local else {}).items())
+        f"{count} × {_fate_text(reason)}"
+        for reason, count in sorted((local.excluded if local else {}).items())
     ]
     shown = site.evaluated
     return HospitalRow(
@@ -151,6 +153,11 @@ def hospital_row(site: SiteFacts, promised: float, rounds: int) -> HospitalRow:
         alone=f"{alone:.3f}" if alone is not None else "-",
         alone_interval=alone_span,
     )
+
+
+def _fate_text(reason: str) -> str:
+    known = {fate.value: words for fate, words in RECORD_FATE_TEXT.items()}
+    return known.get(reason, reason)
 
 
 def _excluded(site: SiteFacts) -> Texts:
