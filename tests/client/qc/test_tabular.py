@@ -1,12 +1,15 @@
 """Checks on small tables: what is left out and why, what warns, what stops a site."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from cordon_client.qc import tabular
 from cordon_common.errors import CheckFailed, DataError, ProtocolError
 from cordon_common.qc.fates import PatientFate, RecordFate
-from cordon_common.qc.profile import Profile
-from cordon_common.qc.verdict import CohortVerdict, ReasonCode, Severity
+from cordon_common.qc.profile import Profile, builtin_profile
+from cordon_common.qc.verdict import CheckResult, CohortVerdict, ReasonCode, Severity
 
 N = 60
 
@@ -264,6 +267,16 @@ def test_excluding_too_many_stops_the_site(make_study, number, check):
     assert caught.value.why == "20 of 60 patients were left out."
 
 
+def test_a_hard_check_that_could_not_be_carried_out_stops_the_site(study, check):
+    qc = check(study, cohort())
+    broken = (CheckResult("feature.unit", Severity.ERROR, subject="x"),)
+    verdict = tabular._verdict(builtin_profile("clinical-table.v1"), broken)
+    assert verdict.severity is Severity.ERROR
+    with pytest.raises(CheckFailed) as caught:
+        replace(qc, results=broken, verdict=verdict).require_trainable()
+    assert caught.value.code == "CK109"
+
+
 def test_a_cohort_without_any_outcome_is_too_small_and_not_a_crash(study, check):
     qc = check(study, cohort(y=[None] * N))
     assert qc.patients_kept == 0
@@ -300,8 +313,6 @@ def test_an_unknown_profile_or_a_wrong_key_is_refused(study, check, tmp_path):
             cohort(),
         )
     assert caught.value.code == "PR020"
-    from cordon_client.qc.tabular import run_table_qc
-
     with pytest.raises(DataError) as caught:
-        run_table_qc(study, tmp_path / "cohort.csv", b"short")
+        tabular.run_table_qc(study, tmp_path / "cohort.csv", b"short")
     assert caught.value.code == "DA017"
