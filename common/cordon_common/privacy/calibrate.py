@@ -11,7 +11,7 @@ from cordon_common.privacy.filter import BudgetFilter
 from cordon_common.privacy.gaussian import crossing, gdp_mu
 from cordon_common.privacy.renyi import rdp_at
 from cordon_common.privacy.schedule import schedule_with
-from cordon_common.privacy.sensitivity import DELTA_RESERVE, grain_epsilon, tail_delta
+from cordon_common.privacy.sensitivity import DELTA_RESERVE, defect_epsilon, tail_delta
 from cordon_common.protocol.study import Noise
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 SIGNIFICANT_DIGITS = 5
 MAX_MULTIPLIER = 1e6
-MIN_GRID_BITS = 16
-MAX_GRAIN_SHARE = 0.02
-"""Most of ε that may go to the grain of the noise generator; beyond, the grid is too fine."""
 
 
 def calibrate_noise(study: Study) -> Noise:
@@ -34,8 +31,8 @@ def calibrate_noise(study: Study) -> Noise:
     The budget μ² of (ε, δ) is split: `qc_share` to QC over all patients, the rest to training, and
     the same rest to evaluation, which looks at other patients (parallel composition).
 
-    Guarantee: `study_epsilon` of the whole study is at most ε, and within 1e-3 of it where the
-    grain of the noise generator costs less than that; 2^-10 of δ is left to the generator.
+    Guarantee: `study_epsilon` of the whole study is at most ε and within 1e-3 of it; what the noise
+    generator lacks to a Gaussian is paid for out of ε and of 2^-10 of δ.
 
     Raises:
         ProtocolError: PR031 when no noise within the protocol's limits keeps the promise.
@@ -72,26 +69,21 @@ def with_noise(study: Study, noise: Noise) -> Study:
 def round_up(value: float) -> float:
     """Round a positive number up to 5 significant digits, so that its JSON is short."""
     exponent = math.floor(math.log10(value)) - (SIGNIFICANT_DIGITS - 1)
-    scaled = math.ceil(value / 10.0**exponent - 1e-9)
+    scaled = math.ceil(value / 10.0**exponent)
     return float(f"{scaled}e{exponent}")
 
 
 def _search(study: Study, sampled: Callable[[Privacy, Schedule, Noise], Noise]) -> Noise:
-    """Calibrate to ε, and again to what is left of it once the grain of that noise is known."""
-    privacy = study.privacy
-    noise = _full_batch_noise(study, privacy)
+    """Calibrate to what the generator leaves of (ε, δ); `sampled` serves Poisson studies."""
+    noise = _full_batch_noise(study, study.privacy)
     planned = schedule_with(study, noise)
-    for _ in range(4):
-        noise = _full_batch_noise(study, privacy)
-        if _amplified(planned):
-            noise = sampled(privacy, planned, noise)
-        planned = planned.with_noise(noise)
-        spent = study_epsilon(planned.all_events(), _usable_delta(privacy)).pld
-        grain = _grain(study, planned)
-        if spent + grain <= study.privacy.epsilon:
-            break
-        privacy = privacy.model_copy(update={"epsilon": study.privacy.epsilon - 1.01 * grain})
-    _check_tails(study.privacy, planned)
+    lost = defect_epsilon(sum(event.dimension for event in planned.all_events()))
+    privacy = study.privacy.model_copy(update={"epsilon": study.privacy.epsilon - lost})
+    noise = _full_batch_noise(study, privacy)
+    if _amplified(planned):
+        noise = sampled(privacy, planned, noise)
+    planned = planned.with_noise(noise)
+    _check_promise(study.privacy, planned, lost)
     return noise
 
 
@@ -190,36 +182,20 @@ def _usable_delta(privacy: Privacy) -> float:
     return privacy.delta * (1 - DELTA_RESERVE)
 
 
-def _grain(study: Study, planned: Schedule) -> float:
-    """Return what the generator's grain costs; refuse a grid on which that is too much."""
-    privacy = study.privacy
+def _check_promise(privacy: Privacy, planned: Schedule, lost: float) -> None:
+    """Hold the promise against the accountant that everybody else will use."""
     events = planned.all_events()
-    grain = grain_epsilon(
-        [(event.dimension, event.noise_std_grid) for event in events],
-        mu=math.sqrt(math.fsum(event.noise_multiplier**-2 for event in events)),
-        delta=privacy.delta * DELTA_RESERVE / 2,
-    )
-    allowed = MAX_GRAIN_SHARE * privacy.epsilon
-    if grain > allowed:
-        bits = study.training.grid_bits - math.ceil(math.log2(grain / allowed))
-        raise ProtocolError(
-            "PR031",
-            why=f"on so fine a grid the noise generator's grain would cost epsilon {grain:.3g}",
-            fix=f"lower training.grid_bits to {bits}"
-            if bits >= MIN_GRID_BITS
-            else "raise privacy.epsilon, or ask for fewer rounds or a smaller model",
-        )
-    return grain
-
-
-def _check_tails(privacy: Privacy, planned: Schedule) -> None:
+    spent = study_epsilon(events, _usable_delta(privacy)).pld + lost
     tails = math.fsum(
         tail_delta(noise_multiplier=event.noise_multiplier, integers=event.dimension)
-        for event in planned.all_events()
+        for event in events
     )
-    if tails > privacy.delta * DELTA_RESERVE / 2:
+    if spent > privacy.epsilon or tails > privacy.delta * DELTA_RESERVE:
         raise ProtocolError(
             "PR031",
-            why=f"the missing tails of the noise generator would add {tails:.2g} to delta",
+            why=(
+                f"the calibrated noise costs epsilon {spent:.6g}, and the tails that the noise "
+                f"generator lacks add {tails:.2g} to delta"
+            ),
             fix="lower privacy.epsilon: the noise generator cannot prove so weak a promise",
         )

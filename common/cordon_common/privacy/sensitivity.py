@@ -7,10 +7,6 @@ steps of the grid, whatever the bound is in the unit of the statistic.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 MAX_PATIENTS = 2**20
 """Most patients that one site may hold in one study; `FLOAT_SLACK` is proved up to here."""
@@ -25,24 +21,18 @@ a condition number κ of the forward and backward pass up to 2^21. Clip factors 
 clipping itself adds nothing. Float32 sums are not covered.
 """
 
-NOISE_REACH = 12.0
-"""Standard deviations that the noise generator must at least reach on either side, without gaps.
+NOISE_REACH = 18.0
+"""Standard deviations that the noise generator must reach on either side without a gap."""
 
-Box-Muller with radii from 128-bit uniforms reaches 13.
-"""
+NOISE_DEFECT = 2.0**-50
+"""Allowed relative error of the probability of every integer within `NOISE_REACH`.
 
-NOISE_GRAIN = 2.0**-50
-"""Relative grain of the noise generator, in float64: a released integer that lies z standard
-deviations (s grid steps each) from the sum has its ideal probability up to a factor
-exp(± NOISE_GRAIN · s · (1 + |z|)).
-
-Float64 values near s·z are s·z·2^-52 apart, so the ends of the interval that rounds to one integer
-are off by a few such steps (ties go to even numbers: even integers are too likely by a factor of
-about 1 + s·2^-53). Measured on the generator: an eighth of this allowance.
+Only a generator that rounds exactly meets it: rounding float64 noise to nearest makes even integers
+likelier by about std · 2^-53, which at 2^46 grid steps is plain to see.
 """
 
 DELTA_RESERVE = 2.0**-10
-"""Share of δ that calibration leaves to the generator: half to its tails, half to its grain."""
+"""Share of δ that calibration leaves to the tails beyond `NOISE_REACH`."""
 
 NOISE_SPAN = 10.0
 """Standard deviations of noise that must fit the ring (beyond: 1.5e-23 per integer)."""
@@ -88,15 +78,10 @@ def tail_delta(*, noise_multiplier: float, integers: int) -> float:
     return 2 * integers * outside
 
 
-def grain_epsilon(parts: Iterable[tuple[int, float]], *, mu: float, delta: float) -> float:
-    """Return what the generator's grain adds to ε, beside `delta`.
+def defect_epsilon(integers: int) -> float:
+    """Return what `NOISE_DEFECT` adds to ε over a number of released integers.
 
-    parts: (number of integers, noise in grid steps) per release; mu: GDP of all of them together.
-    Guarantee: the grain changes the privacy loss by a sum of terms, one per integer, that are at
-    most 2c(1 + |z|) with c = NOISE_GRAIN · s. With V = Σ c², their means add up to at most
-    4V + 4μ√V (relative entropy, and Cauchy-Schwarz for the shift), and they exceed their means by
-    4√V √(2 ln(1/delta)) with probability at most `delta` (sub-Gaussian martingale).
+    Guarantee: the probability of a whole vector is off by a factor between (1 - defect)^integers
+    and (1 + defect)^integers, with the patient as without; the ratio of both by twice the logarithm.
     """
-    variance = math.fsum(count * (NOISE_GRAIN * std) ** 2 for count, std in parts)
-    deviation = mu + math.sqrt(2 * math.log(1 / delta))
-    return 4 * math.sqrt(variance) * deviation + 4 * variance
+    return -2 * integers * math.log1p(-NOISE_DEFECT)

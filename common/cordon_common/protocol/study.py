@@ -98,15 +98,14 @@ class Training(StrictModel):
     """One clipped, noised gradient sum per site and round (DP-FedSGD).
 
     `clip_norm` bounds a patient's gradient in L2. `divisor` is the public number that the sum over
-    all sites is divided by. `grid_bits`: `clip_norm` is 2^grid_bits steps of the integer grid; a
-    finer grid adds less rounding, a coarser one hides the grain of float64 noise better.
+    all sites is divided by. `grid_bits`: `clip_norm` is 2^grid_bits steps of the integer grid.
     """
 
     algorithm: Literal["dp-fedsgd"] = Field(examples=["dp-fedsgd"])
     rounds: int = Field(ge=1, le=10_000, examples=[30])
     sampling: Sampling = Field(default=FullBatch(), examples=[{"scheme": "full"}])
     clip_norm: float = Field(gt=0, le=1e6, examples=[1.0])
-    grid_bits: int = Field(default=20, ge=16, le=40, examples=[20])
+    grid_bits: int = Field(default=24, ge=16, le=40, examples=[24])
     divisor: int = Field(ge=1, examples=[600])
     optimizer: Optimizer = Field(examples=[{"name": "sgd", "learning_rate": 1.0}])
     weight_decay: float = Field(default=0.0, ge=0, lt=1, examples=[0.001])
