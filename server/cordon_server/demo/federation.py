@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from cordon_common.cli.main import INTERRUPTED
 from cordon_common.cli.main import main as cordon
 from cordon_common.errors import CheckFailed, UsageError
 from cordon_server.demo.processes import Processes, free_port
@@ -118,6 +119,7 @@ class Federation:
 
         Raises:
             CheckFailed: CK902 with what the command said, when it fails.
+            KeyboardInterrupt: when Ctrl-C ended it.
         """
         self._call(arguments, (0,))
 
@@ -130,6 +132,8 @@ class Federation:
         heard, told = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(heard), contextlib.redirect_stderr(told):
             status = cordon(list(arguments))
+        if status == INTERRUPTED:
+            raise KeyboardInterrupt
         if status not in allow:
             verb = " ".join(arguments[:2])
             raise CheckFailed("CK902", f"cordon {verb} ended with {status}", why=told.getvalue())

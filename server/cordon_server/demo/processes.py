@@ -8,48 +8,65 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from cordon_common.errors import CheckFailed
+from cordon_common.processes import child_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from types import FrameType
 
-STOP_GRACE_S = 10.0
+STOP_GRACE_S = 15.0  # the coordinator ends two children of its own, 6 s for each at most
 
 
 @dataclass
 class Processes:
-    """The processes that the demo started; use as a context manager, so that all are stopped."""
+    """The processes that the demo started; use as a context manager, so that all are stopped.
+
+    They end at the end of the context, on Ctrl-C, on SIGTERM, and, by their leash, even when this
+    process is killed.
+    """
 
     logs: Path
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _earlier: Any = field(default=None, init=False, repr=False)  # what SIGTERM did before
 
     def __enter__(self) -> Self:
         self.logs.mkdir(parents=True, exist_ok=True)
+        if threading.current_thread() is threading.main_thread():
+            self._earlier = signal.signal(signal.SIGTERM, _end_by_exception)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
+        try:
+            self.stop()
+        finally:
+            if self._earlier is not None:
+                signal.signal(signal.SIGTERM, self._earlier)
 
     def start(self, name: str, *arguments: str) -> None:
-        """Start `cordon <arguments>` in the background; its output goes to a log of its name."""
-        environment = {
-            key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"
-        }
-        environment |= {"OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
+        """Start `cordon <arguments>` in the background; its output goes to a log of its name.
+
+        A process of the same name must have ended; its place is taken.
+        """
+        environment = child_environment({"OMP_NUM_THREADS": "1", "NO_COLOR": "1"})
+        if (ended := self.running.pop(name, None)) is not None:
+            _let_go(ended)
         with (self.logs / f"{name}.log").open("ab") as log:
             self.running[name] = subprocess.Popen(  # noqa: S603 - our own command
-                [sys.executable, "-m", "cordon_common.cli.main", *arguments],
-                stdin=subprocess.DEVNULL,
+                [sys.executable, "-m", "cordon_server.demo.leashed", *arguments],
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=environment,
                 start_new_session=True,
             )
+        _write_line(self.running[name])
 
     def wait_until(self, ready: Callable[[], bool], *, what: str, timeout_s: float) -> None:
         """Wait for something to become true while every started process stays alive.
@@ -79,17 +96,19 @@ class Processes:
                 )
 
     def stop(self) -> None:
-        """Ask every process group to end, wait, then end what is left."""
+        """Ask every process group to end, wait, then end what is left; Ctrl-C ends the waiting."""
         for process in self.running.values():
             _signal_group(process, signal.SIGTERM)
         deadline = time.monotonic() + STOP_GRACE_S
-        for process in self.running.values():
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.1, deadline - time.monotonic()))
-        for process in self.running.values():
-            _signal_group(process, signal.SIGKILL)
-            process.wait()
-        self.running.clear()
+        try:
+            for process in self.running.values():
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(max(0.1, deadline - time.monotonic()))
+        finally:
+            for process in self.running.values():
+                _signal_group(process, signal.SIGKILL)
+                _let_go(process)
+            self.running.clear()
 
 
 def free_port() -> int:
@@ -97,6 +116,26 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _end_by_exception(_number: int, _frame: FrameType | None) -> NoReturn:
+    """Let SIGTERM unwind the stack, so that whoever started processes ends them."""
+    raise SystemExit(128 + signal.SIGTERM)
+
+
+def _write_line(process: subprocess.Popen[bytes]) -> None:
+    """Give a leashed process the line that it waits for; the open pipe is its leash."""
+    assert process.stdin is not None  # noqa: S101 - it was started with a pipe
+    with contextlib.suppress(BrokenPipeError):  # it ended at once; its log says why
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+
+
+def _let_go(process: subprocess.Popen[bytes]) -> None:
+    process.wait()
+    if process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
