@@ -74,7 +74,7 @@ def processes_about(folder):
     for process in Path("/proc").glob("[0-9]*"):
         try:
             known = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
-            known += os.readlink(process / "cwd").encode()
+            known += bytes((process / "cwd").readlink())
         except OSError:
             continue  # it has ended, or is another user's
         if str(folder).encode() in known and int(process.name) != os.getpid():
