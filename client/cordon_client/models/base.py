@@ -26,7 +26,10 @@ class Batch:
 
 
 class PatientModel(nn.Module, ABC):
-    """A network whose loss for a record depends on that record, the aux row and parameters only."""
+    """A network whose loss for a record depends on that record, the aux row and parameters only.
+
+    Takes and returns float64; what it computes in between may be float32.
+    """
 
     @abstractmethod
     def per_sample_loss(self, batch: Batch, aux: Aux) -> torch.Tensor:

@@ -16,27 +16,28 @@ if TYPE_CHECKING:
 
 
 class FeedForward(PatientModel):
-    """Linear layers with tanh between them and one logit at the end; float64.
+    """Linear layers with tanh between them and one logit at the end; float64 outside.
 
     `widths` = [inputs, hidden …, 1]; two widths are logistic regression. tanh is bounded and smooth,
     which suits clipped gradients (Papernot et al. 2021, "Tempered Sigmoid Activations").
     """
 
-    def __init__(self, widths: list[int]) -> None:
+    def __init__(self, widths: list[int], *, dtype: torch.dtype = torch.float64) -> None:
         super().__init__()
+        self._dtype = dtype
         self.layers = nn.ModuleList(
-            nn.Linear(fan_in, fan_out, dtype=torch.float64) for fan_in, fan_out in pairwise(widths)
+            nn.Linear(fan_in, fan_out, dtype=dtype) for fan_in, fan_out in pairwise(widths)
         )
 
     def logits(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return the log-odds of the positive label, [records]."""
-        values = inputs
+        values = inputs.to(self._dtype)
         last = len(self.layers) - 1
         for index, layer in enumerate(self.layers):
             values = layer(values)
             if index != last:
                 values = torch.tanh(values)
-        return values.squeeze(-1)
+        return values.squeeze(-1).double()
 
     def per_sample_loss(self, batch: Batch, aux: Aux) -> torch.Tensor:  # noqa: ARG002 - draws nothing
         """Return the logistic loss of every record, [records]."""

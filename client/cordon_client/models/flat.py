@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 
 
 class FlatWeights:
-    """Makes a model's parameters views of one float64 vector, in `named_parameters` order."""
+    """Makes a model's parameters views of one vector, in `named_parameters` order.
+
+    The vector that travels is float64; a model that computes in float32 rounds it when loaded.
+    """
 
     def __init__(self, model: PatientModel) -> None:
         parameters = list(model.parameters())
         self.size = sum(parameter.numel() for parameter in parameters)
-        self._vector = torch.zeros(self.size, dtype=torch.float64)
+        self._vector = torch.zeros(self.size, dtype=parameters[0].dtype)
         offset = 0
         for parameter in parameters:
             count = parameter.numel()
@@ -43,5 +46,4 @@ class FlatWeights:
 
     def read(self) -> npt.NDArray[np.float64]:
         """Return a copy of all parameters, float64 [size]."""
-        copy: npt.NDArray[np.float64] = self._vector.numpy().copy()
-        return copy
+        return np.array(self._vector.numpy(), dtype=np.float64)

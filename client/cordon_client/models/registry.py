@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from cordon_client.models.feedforward import FeedForward
 from cordon_common.protocol.layout import input_columns, parameter_shapes
@@ -22,8 +23,14 @@ if TYPE_CHECKING:
 _INITIAL_DOMAIN = b"cordon.initial-weights.v1\x00"
 
 
+FLOAT32_FROM = 100_000
+"""Parameters from which on a model computes in float32; norms and sums stay float64."""
+
+
 def _feed_forward(model: Model, inputs: int) -> PatientModel:
-    return FeedForward([inputs, *model.hidden, 1])
+    parameters = sum(math.prod(shape) for shape in parameter_shapes(model, inputs).values())
+    dtype = torch.float64 if parameters < FLOAT32_FROM else torch.float32
+    return FeedForward([inputs, *model.hidden, 1], dtype=dtype)
 
 
 FAMILIES: dict[str, Callable[[Model, int], PatientModel]] = {

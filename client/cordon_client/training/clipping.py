@@ -2,7 +2,8 @@
 
 Hooks keep every layer's input a; one backward pass gives the gradient g of every layer's output.
 A patient's gradient norm follows from a and g alone (Goodfellow 2015; Li et al. 2022, "ghost
-clipping"), and the clipped sum is (c · g)ᵀ a. Everything is float64; see PROOF.md.
+clipping"), and the clipped sum is (c · g)ᵀ a. The model may run in float32; norms, factors and sums
+are float64 all the same. See PROOF.md.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from cordon_client.training.layers import RULES
 from cordon_common.errors import ProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import nn
 
@@ -37,8 +38,8 @@ _UNIT_ROUNDOFF = 2.0**-53
 class ClippedSums(Protocol):
     """An engine: the sum over a block's patients of the clipped mean gradient."""
 
-    def clipped_sum(self, block: PatientBlock, aux: Aux = None) -> torch.Tensor:
-        """Return Σ clip(mean gradient of the patient, C), float64 [dimension]."""
+    def add_clipped_sum(self, total: torch.Tensor, block: PatientBlock, aux: Aux = None) -> None:
+        """Add Σ clip(mean gradient of the patient, C) to a float64 [dimension] vector."""
         ...
 
 
@@ -67,8 +68,8 @@ class OneBackward:
         for parameter in model.parameters():
             parameter.requires_grad = False
 
-    def clipped_sum(self, block: PatientBlock, aux: Aux = None) -> torch.Tensor:
-        """Return Σ clip(mean gradient of the patient, C) over the block, float64 [dimension].
+    def add_clipped_sum(self, total: torch.Tensor, block: PatientBlock, aux: Aux = None) -> None:
+        """Add Σ clip(mean gradient of the patient, C) over the block to total, float64 [dimension].
 
         Guarantee: each patient adds a vector of L2 norm ≤ C; one whose gradient is not finite adds
         zero.
@@ -77,7 +78,7 @@ class OneBackward:
             ProtocolError: PR041 when a layer is used more than once in a forward pass.
         """
         if block.patients == 0:
-            return nothing(self._model)
+            return
         for trace in self._traces:
             trace.seen.clear()
         losses = self._model.per_sample_loss(Batch(block.inputs, block.labels), aux)
@@ -87,19 +88,26 @@ class OneBackward:
         )
         with torch.no_grad():
             terms = [
-                RULES[type(trace.module)](trace.module, inputs, gradient, block.patients)
+                RULES[type(trace.module)](
+                    trace.module, _double(inputs), gradient.double(), block.patients
+                )
                 for trace, (inputs, _), gradient in zip(self._traces, seen, gradients, strict=True)
             ]
             factor = clip_factors(terms, clip_norm=self._clip_norm)
             nobody = bool((factor > 0.0).all())
             dropped = None if nobody else factor == 0.0
-            parts = [part.reshape(-1) for term in terms for part in term.summed(factor, dropped)]
-            return torch.cat(parts)
+            for term, totals in zip(terms, self._views(total), strict=True):
+                term.add_to(totals, factor, dropped)
 
-
-def nothing(model: PatientModel) -> torch.Tensor:
-    """Return the sum over no patients: zeros, float64 [dimension]."""
-    return torch.zeros(sum(p.numel() for p in model.parameters()), dtype=torch.float64)
+    def _views(self, total: torch.Tensor) -> Iterator[list[torch.Tensor]]:
+        """Cut a flat vector into one tensor per parameter, layer by layer."""
+        rest = total
+        for trace in self._traces:
+            totals = []
+            for parameter in trace.module.parameters(recurse=False):
+                head, rest = rest[: parameter.numel()], rest[parameter.numel() :]
+                totals.append(head.view(parameter.shape))
+            yield totals
 
 
 def clip_factors(terms: Sequence[Terms], *, clip_norm: float) -> torch.Tensor:
@@ -126,6 +134,11 @@ def float_slack(*, patients: int, records: int, rows: int) -> float:
     """
     blocks = math.ceil(2 * records / rows) + math.ceil(math.log2(records + 2))
     return 2.0 * patients * CANCELLATION_LIMIT * (rows + blocks + 8) * _UNIT_ROUNDOFF
+
+
+def _double(values: torch.Tensor) -> torch.Tensor:
+    """Widen floating-point values; token ids stay whole numbers."""
+    return values.double() if values.is_floating_point() else values
 
 
 def _layers(model: PatientModel) -> list[nn.Module]:

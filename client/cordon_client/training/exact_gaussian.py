@@ -23,7 +23,7 @@ def rounded_draw(radius: tuple[int, int], angle: tuple[int, int], *, std: float)
 
     radius, angle: (n, k) say that u, v lie in [n, n + 1) · 2^-k. std: grid steps, below 2^61.
 
-    Guarantee: with k ≥ 256 the cell of (u, v) decides the integer, except with probability below
+    Guarantee: with k ≥ 384 the cell of (u, v) decides the integer, except with probability below
     2^-64.
     """
     with localcontext(_CONTEXT):

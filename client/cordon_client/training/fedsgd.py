@@ -65,7 +65,7 @@ def round_sum(
     taking_part = draw_patients(tensors.n_patients, study.training.sampling)
     total = torch.zeros(flat.size, dtype=torch.float64)
     for block in patient_blocks(tensors, taking_part, cap=cap, rows=BLOCK_ROWS):
-        total += engine.clipped_sum(block)
+        engine.add_clipped_sum(total, block)
     result: npt.NDArray[np.float64] = total.numpy()
     return result
 

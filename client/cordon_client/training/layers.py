@@ -15,7 +15,7 @@ from torch.nn import functional
 from cordon_common.errors import ProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 
 class Terms(Protocol):
@@ -29,8 +29,10 @@ class Terms(Protocol):
     mass_square: torch.Tensor
     roundings: int
 
-    def summed(self, factor: torch.Tensor, dropped: torch.Tensor | None) -> list[torch.Tensor]:
-        """Return Σ factor_p · gradient_p, one tensor per parameter in the module's order.
+    def add_to(
+        self, totals: Sequence[torch.Tensor], factor: torch.Tensor, dropped: torch.Tensor | None
+    ) -> None:
+        """Add Σ factor_p · gradient_p to one float64 tensor per parameter, in the module's order.
 
         dropped: patients whose rows may hold NaN or infinity and count as zero; None if nobody.
         """
@@ -66,18 +68,18 @@ class OuterTerms:
         if bias:
             self.square = self.square + g.sum(dim=1).square().sum(dim=1)
 
-    def summed(self, factor: torch.Tensor, dropped: torch.Tensor | None) -> list[torch.Tensor]:
-        """Return [Σ c g aᵀ, Σ c g]."""
+    def add_to(
+        self, totals: Sequence[torch.Tensor], factor: torch.Tensor, dropped: torch.Tensor | None
+    ) -> None:
+        """Add [Σ c g aᵀ, Σ c g]."""
         g = _weigh(self._g, factor, dropped)
+        matrix = totals[0].view(g.shape[2], -1)
         if self._products is not None:
-            products = _weigh(self._products, factor, dropped)
-            parts = [products.sum(dim=0)]
+            matrix += _weigh(self._products, factor, dropped).sum(dim=0)
         else:
-            a = _clean(self._a, dropped)
-            parts = [g.flatten(0, 1).mT @ a.flatten(0, 1)]
+            matrix.addmm_(g.flatten(0, 1).mT, _clean(self._a, dropped).flatten(0, 1))
         if self._bias:
-            parts.append(g.sum(dim=(0, 1)))
-        return parts
+            totals[1].add_(g.sum(dim=(0, 1)))
 
 
 class WrittenTerms:
@@ -91,27 +93,31 @@ class WrittenTerms:
         self.mass_square = torch.linalg.vector_norm(stacked, dim=2).sum(dim=1).square()
         self.roundings = stacked.shape[1] + stacked.shape[2] + 4
 
-    def summed(self, factor: torch.Tensor, dropped: torch.Tensor | None) -> list[torch.Tensor]:
-        """Return the weighted sum over patients of every parameter's gradient."""
-        return [_weigh(part, factor, dropped).sum(dim=0) for part in self._sums]
+    def add_to(
+        self, totals: Sequence[torch.Tensor], factor: torch.Tensor, dropped: torch.Tensor | None
+    ) -> None:
+        """Add the weighted sum over patients of every parameter's gradient."""
+        for total, part in zip(totals, self._sums, strict=True):
+            total.view(-1).add_(_weigh(part, factor, dropped).sum(dim=0))
 
 
 class LookupTerms:
     """Gradients of an embedding table: row i gets the g of every position that looked up i."""
 
-    def __init__(self, rows: torch.Tensor, g: torch.Tensor, table: torch.Size) -> None:
-        """Take rows int64 [P, S], g [P, S, width] and the table's shape [entries, width]."""
-        self._rows, self._g, self._table = rows, g, table
+    def __init__(self, rows: torch.Tensor, g: torch.Tensor) -> None:
+        """Take rows int64 [P, S] and g [P, S, width]."""
+        self._rows, self._g = rows, g
         same = (rows[:, :, None] == rows[:, None, :]).to(g.dtype)
         self.square = (same * torch.bmm(g, g.mT)).sum(dim=(1, 2))
         self.mass_square = torch.linalg.vector_norm(g, dim=2).sum(dim=1).square()
         self.roundings = g.shape[2] + g.shape[1] ** 2 + 4
 
-    def summed(self, factor: torch.Tensor, dropped: torch.Tensor | None) -> list[torch.Tensor]:
-        """Return the table's gradient, [entries, width]."""
+    def add_to(
+        self, totals: Sequence[torch.Tensor], factor: torch.Tensor, dropped: torch.Tensor | None
+    ) -> None:
+        """Add to the table's gradient, [entries, width]."""
         g = _weigh(self._g, factor, dropped)
-        total = torch.zeros(self._table, dtype=g.dtype)
-        return [total.index_add_(0, self._rows.flatten(), g.flatten(0, 1))]
+        totals[0].index_add_(0, self._rows.flatten(), g.flatten(0, 1))
 
 
 def sum_of_squares(parts: list[torch.Tensor]) -> torch.Tensor:
@@ -184,9 +190,7 @@ def _embedding(module: nn.Module, a: torch.Tensor, g: torch.Tensor, patients: in
         raise ProtocolError("PR040", why="Embedding with max_norm, frequency scale or sparse")
     if table.padding_idx is not None:
         g = g.masked_fill((a == table.padding_idx)[..., None], 0.0)
-    return LookupTerms(
-        a.reshape(patients, -1), g.reshape(patients, -1, g.shape[-1]), table.weight.shape
-    )
+    return LookupTerms(a.reshape(patients, -1), g.reshape(patients, -1, g.shape[-1]))
 
 
 RULES: Mapping[type[nn.Module], Callable[[nn.Module, torch.Tensor, torch.Tensor, int], Terms]] = {

@@ -65,7 +65,8 @@ def train_alone(train: Tensors, study: Study) -> Vector:
     model = build(study)
     names = [name for name, _ in model.named_parameters()]
     parameters = list(model.parameters())
-    torch.nn.utils.vector_to_parameters(torch.tensor(initial_weights(study)), parameters)
+    start = torch.tensor(initial_weights(study), dtype=parameters[0].dtype)
+    torch.nn.utils.vector_to_parameters(start, parameters)
     batch = Batch(torch.tensor(train.inputs), torch.tensor(train.labels))
     share = torch.tensor(_record_shares(train))
     optimizer = torch.optim.LBFGS(
@@ -79,7 +80,7 @@ def train_alone(train: Tensors, study: Study) -> Vector:
         return loss
 
     optimizer.step(objective)  # type: ignore[no-untyped-call]
-    fitted: Vector = torch.nn.utils.parameters_to_vector(parameters).detach().numpy()
+    fitted: Vector = torch.nn.utils.parameters_to_vector(parameters).detach().double().numpy()
     return np.where(np.isfinite(fitted), fitted, 0.0)
 
 

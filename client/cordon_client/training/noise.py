@@ -17,16 +17,18 @@ from cordon_common.errors import SystemFault
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-_CHUNK = 16_384
-_MORE_WORDS = 3
-_SMALLEST_EASY = 2.0**-44
+    Vector = npt.NDArray[np.float64]
+
+_CHUNK = 65_536
+_MORE_WORDS = 5
+_END_WORDS = np.uint64(2**20)
 _WORD_STEP = 2.0**-64
-_ANGLE_STEP = 2.0 * np.pi * 2.0**-53
+_ANGLE_STEP = 2.0 * np.pi * 2.0**-64
 _GRID_LIMIT = 2.0**62
 """Half of the signed 64-bit range: data and noise stay below it each, so their sum fits."""
 
 _LARGEST_STD = 2.0**57
-"""256-bit uniforms reach 18.8 standard deviations: below `_GRID_LIMIT`."""
+"""384-bit uniforms reach 23.1 standard deviations: below `_GRID_LIMIT`."""
 
 
 def release(
@@ -41,8 +43,11 @@ def release(
     Raises:
         SystemFault: SY041 when data or noise do not fit the grid, or the vector is not finite.
     """
-    noise = rounded_gaussian(vector.size, std=noise_std_grid)
-    return encode_grid(vector, grid_per_unit=grid_per_unit) + noise
+    released = rounded_gaussian(vector.size, std=noise_std_grid)
+    for start in range(0, vector.size, _CHUNK):
+        part = slice(start, start + _CHUNK)
+        released[part] += encode_grid(vector[part], grid_per_unit=grid_per_unit)
+    return released
 
 
 def encode_grid(vector: npt.NDArray[np.float64], *, grid_per_unit: float) -> npt.NDArray[np.int64]:
@@ -52,9 +57,9 @@ def encode_grid(vector: npt.NDArray[np.float64], *, grid_per_unit: float) -> npt
         SystemFault: SY041 when a value is not finite or beyond ±2^62 grid steps.
     """
     scaled = vector * grid_per_unit
-    if not bool((np.abs(scaled) < _GRID_LIMIT).all()):
+    if scaled.size and not (scaled.min() > -_GRID_LIMIT and scaled.max() < _GRID_LIMIT):
         raise SystemFault("SY041")
-    return np.rint(scaled).astype(np.int64)
+    return np.rint(scaled, out=scaled).astype(np.int64)
 
 
 def rounded_gaussian(count: int, *, std: float) -> npt.NDArray[np.int64]:
@@ -88,38 +93,53 @@ def _rounded_pairs(
 ) -> None:
     """Fill draws [2m] from words [2m]: m radii, m angles; pair i is draws i and m + i."""
     half = words.size // 2
-    values, radius, uniform = _box_muller(words)
-    values *= std
-    nearest = values.round()
-    draws[:] = nearest.numpy()
-    error = std * _error_of(radius, uniform)
-    room = (values - nearest).abs_().neg_().add_(0.5).view(2, half).amin(dim=0)
-    for pair in np.flatnonzero(~(room > error).numpy()):
-        first, second = int(words[pair]), int(words[half + pair])
-        draws[pair], draws[half + pair] = _decided(first, second, std, stream)
+    with np.errstate(divide="ignore", invalid="ignore"):  # the word 0, which is decided below
+        values = _box_muller(words, std)
+        nearest = np.rint(values)
+        draws[:] = nearest
+        away = np.abs(np.subtract(values, nearest, out=values), out=values)
+    extremes = np.array([words[:half].min(), words[:half].max()])
+    # not (away < …): a value that is not a number is never sure
+    unsure = np.flatnonzero(~(away < 0.5 - std * error_bound(extremes).sum()))
+    if unsure.size:
+        pairs = np.unique(unsure % half)
+        room = 0.5 - np.maximum(away[pairs], away[half + pairs])
+        for pair in pairs[~(std * error_bound(words[pairs]) < room)]:
+            first, second = int(words[pair]), int(words[half + pair])
+            draws[pair], draws[half + pair] = _decided(first, second, std, stream)
 
 
-def _box_muller(
-    words: npt.NDArray[np.uint64],
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return (values [2m], radius [m], uniform [m]) in float64 at the middle of each word's cell."""
+def _box_muller(words: npt.NDArray[np.uint64], std: float) -> Vector:
+    """Return std · g in float64, [2m]: cosines, then sines, at the lower end of each word's cell."""
     half = words.size // 2
-    uniform = torch.from_numpy(words[:half].astype(np.float64))
-    uniform.add_(0.5).mul_(_WORD_STEP)
-    radius = uniform.log().mul_(-2.0).sqrt_().abs_()  # ln 1 = 0 would give -0.0
-    turns = (words[half:].view(np.int64) >> 11).astype(np.float64)
-    angle = torch.from_numpy(turns).add_(0.5).mul_(_ANGLE_STEP)
-    values = torch.empty(2 * half, dtype=torch.float64)
-    torch.mul(angle.cos(), radius, out=values[:half])
-    torch.mul(angle.sin_(), radius, out=values[half:])
-    return values, radius, uniform
+    radius = (words[:half] >> np.uint64(1)).view(np.int64).astype(np.float64)
+    radius *= 2.0 * _WORD_STEP
+    np.log(radius, out=radius)
+    radius *= -2.0 * std * std
+    np.sqrt(radius, out=radius)
+    angle = words[half:].view(np.int64).astype(np.float64)
+    angle *= _ANGLE_STEP
+    values = np.empty(2 * half)
+    torch.cos(torch.from_numpy(angle), out=torch.from_numpy(values[:half]))
+    torch.sin(torch.from_numpy(angle), out=torch.from_numpy(values[half:]))
+    values[:half] *= radius
+    values[half:] *= radius
+    return values
 
 
-def _error_of(radius: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
-    """Bound |computed value - value anywhere in the word's cell|, per unit of std; see PROOF.md."""
-    cell = uniform.reciprocal().mul_(_WORD_STEP).add_(2.0**-51)
-    cell.masked_fill_(uniform < _SMALLEST_EASY, torch.inf)
-    return cell.div_(radius).add_(radius, alpha=2.0**-48)
+def error_bound(words: npt.NDArray[np.uint64]) -> Vector:
+    """Bound |computed g - g anywhere in the cell| for radii from these words; see PROOF.md §5.
+
+    Guarantee: holds for both members of a pair; between two words it is at most the sum of its
+    values at the two. Infinite near both ends of the range.
+    """
+    uniform = words.astype(np.float64) * _WORD_STEP
+    with np.errstate(divide="ignore", invalid="ignore"):
+        radius = np.sqrt(-2.0 * np.log(uniform))
+        error = (2.0**-51 + 4.0 * _WORD_STEP / uniform) / radius + 2.0**-48 * radius
+    edge = np.minimum(words, ~words) < _END_WORDS
+    bound: Vector = np.where(edge, np.inf, error)
+    return bound
 
 
 def _decided(first: int, second: int, std: float, stream: WordStream) -> tuple[int, int]:

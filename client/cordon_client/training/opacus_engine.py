@@ -14,7 +14,7 @@ from opacus.grad_sample import GradSampleModule
 from opacus.validators import ModuleValidator
 
 from cordon_client.models.base import Batch
-from cordon_client.training.clipping import clip_factors, nothing
+from cordon_client.training.clipping import clip_factors
 from cordon_client.training.layers import WrittenTerms
 from cordon_common.errors import ProtocolError
 
@@ -41,13 +41,13 @@ class PerRecordHooks:
         self._clip_norm = clip_norm
         self._hooks = GradSampleModule(model, batch_first=True, loss_reduction="sum")
 
-    def clipped_sum(self, block: PatientBlock, aux: Aux = None) -> torch.Tensor:
-        """Return Σ clip(mean gradient of the patient, C) over the block, float64 [dimension].
+    def add_clipped_sum(self, total: torch.Tensor, block: PatientBlock, aux: Aux = None) -> None:
+        """Add Σ clip(mean gradient of the patient, C) over the block to total, float64 [dimension].
 
-        Guarantee: as `OneBackward.clipped_sum`.
+        Guarantee: as `OneBackward.add_clipped_sum`.
         """
         if block.patients == 0:
-            return nothing(self._model)
+            return
         self._hooks.zero_grad(set_to_none=True)
         losses = self._model.per_sample_loss(Batch(block.inputs, block.labels), aux)
         with warnings.catch_warnings():
@@ -59,7 +59,8 @@ class PerRecordHooks:
             rows = [self._rows(parameter).reshape(shape) for parameter in self._model.parameters()]
             terms = WrittenTerms([row.double() for row in rows])
             factor = clip_factors([terms], clip_norm=self._clip_norm)
-            return torch.cat(terms.summed(factor, factor == 0.0))
+            sizes = [parameter.numel() for parameter in self._model.parameters()]
+            terms.add_to(torch.split(total, sizes), factor, factor == 0.0)
 
     def _rows(self, parameter: torch.nn.Parameter) -> torch.Tensor:
         rows = getattr(parameter, "grad_sample", None)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from cordon_client.models.base import PatientModel
     from cordon_client.training.clipping import ClippedSums
 
+    Summed = Callable[[PatientBlock], torch.Tensor]
+
 HOSTILE = (1e6, 1e200, float("nan"), float("inf"))
 """Factors that a record's input is multiplied by; models of token ids pass none."""
 
@@ -46,10 +48,16 @@ def check_model(
     gradients = [_record_gradient(model, example, row) for row in range(len(example.labels))]
     clip_norm = float(torch.stack([g.norm() for g in gradients]).median())
     engine = make_engine(model, clip_norm)
-    _check_engine_equals_loop(engine, example, gradients, clip_norm)
+
+    def summed(block: PatientBlock) -> torch.Tensor:
+        total = torch.zeros_like(gradients[0])
+        engine.add_clipped_sum(total, block)
+        return total
+
+    _check_engine_equals_loop(summed, example, gradients, clip_norm)
     for factor in hostile:
-        _check_hostile_record(engine, example, clip_norm, factor)
-    _check_without_patients(engine, example)
+        _check_hostile_record(summed, example, clip_norm, factor)
+    _check_without_patients(summed, example)
     if any(not torch.equal(old, new) for old, new in zip(buffers, model.buffers(), strict=True)):
         raise ProtocolError("PR042", why="a buffer changes during training")
 
@@ -74,33 +82,31 @@ def _record_gradient(model: PatientModel, example: Batch, row: int) -> torch.Ten
     parts = torch.autograd.grad(loss, list(model.parameters()), allow_unused=True)
     if any(part is None for part in parts):
         raise ProtocolError("PR042", why="a parameter takes no part in the loss")
-    return torch.cat([part.reshape(-1) for part in parts])
+    return torch.cat([part.reshape(-1) for part in parts]).double()
 
 
 def _check_engine_equals_loop(
-    engine: ClippedSums, example: Batch, gradients: list[torch.Tensor], clip_norm: float
+    summed: Summed, example: Batch, gradients: list[torch.Tensor], clip_norm: float
 ) -> None:
     expected = sum(g * min(1.0, clip_norm / float(g.norm())) for g in gradients)
-    found = engine.clipped_sum(_block(example.inputs, example.labels))
+    found = summed(_block(example.inputs, example.labels))
     if not float((found - expected).norm()) <= RELATIVE_ERROR * clip_norm * len(gradients):
         raise ProtocolError("PR042", why="the engine differs from a loop over single records")
 
 
-def _check_hostile_record(
-    engine: ClippedSums, example: Batch, clip_norm: float, factor: float
-) -> None:
-    found = engine.clipped_sum(_block(example.inputs[:1] * factor, example.labels[:1]))
+def _check_hostile_record(summed: Summed, example: Batch, clip_norm: float, factor: float) -> None:
+    found = summed(_block(example.inputs[:1] * factor, example.labels[:1]))
     if not float(found.norm()) <= clip_norm * (1 + 1e-9):
         raise ProtocolError("PR042", why=f"a record scaled by {factor} exceeds the clip norm")
 
 
-def _check_without_patients(engine: ClippedSums, example: Batch) -> None:
+def _check_without_patients(summed: Summed, example: Batch) -> None:
     padding = PatientBlock(
         example.inputs[:1] * 0, example.labels[:1] * 0, torch.zeros(1, dtype=torch.float64), 1
     )
-    if bool(engine.clipped_sum(padding).any()):
+    if bool(summed(padding).any()):
         raise ProtocolError("PR042", why="padding adds to the sum")
-    empty = engine.clipped_sum(_block(example.inputs[:0], example.labels[:0]))
+    empty = summed(_block(example.inputs[:0], example.labels[:0]))
     if bool(empty.any()):
         raise ProtocolError("PR042", why="a block without patients adds to the sum")
 

@@ -34,7 +34,9 @@ class Sequential(PatientModel):
         self.body = nn.Sequential(*modules).double()
 
     def logits(self, inputs):
-        return self.body(inputs).flatten(1).mean(dim=1)
+        if inputs.is_floating_point():
+            inputs = inputs.to(next(self.parameters()).dtype)
+        return self.body(inputs).flatten(1).mean(dim=1).double()
 
     def per_sample_loss(self, batch, aux):
         return functional.binary_cross_entropy_with_logits(
@@ -103,6 +105,7 @@ FLOAT_MODELS = {
         (7, 3),
     ),
 }
+PLAIN = ("logistic", "wide to narrow")
 TOKEN_MODELS = {
     "embedding": lambda: Tokens(nn.Embedding(9, 5), nn.Tanh(), nn.Linear(5, 1)),
     "embedding with padding": lambda: Tokens(nn.Embedding(9, 5, padding_idx=2), nn.Linear(5, 1)),
@@ -130,6 +133,12 @@ def tokens(count=8, seed=0):
     generator = torch.Generator().manual_seed(seed)
     inputs = torch.randint(9, (count, 11), generator=generator).double()
     return Batch(inputs, torch.arange(count).double() % 2)
+
+
+def clipped_sum(engine, model, block):
+    total = torch.zeros(sum(p.numel() for p in model.parameters()), dtype=torch.float64)
+    engine.add_clipped_sum(total, block)
+    return total
 
 
 def built(make):
@@ -168,7 +177,7 @@ def test_twelve_records_of_a_patient_count_as_their_mean_clipped_once(name, engi
     clip = float(rows.norm(dim=1).median())
     expected = (rows * (clip / rows.norm(dim=1)).clamp(max=1.0)[:, None]).sum(dim=0)
     block = PatientBlock(batch.inputs, batch.labels, torch.full((36,), 1 / 12).double(), 12)
-    found = ENGINES[engine](model, clip).clipped_sum(block)
+    found = clipped_sum(ENGINES[engine](model, clip), model, block)
     assert float((found - expected).norm()) <= 1e-6 * clip
 
 
@@ -177,7 +186,8 @@ def test_a_patients_norm_never_exceeds_the_bound(name):
     """One patient alone: the released vector's norm, in exact sums, is at most C."""
     make, shape = FLOAT_MODELS[name] if name in FLOAT_MODELS else (TOKEN_MODELS[name], None)
     batch = floats(shape, count=12) if shape else tokens(count=12)
-    engine = OneBackward(built(make), clip_norm=1e-3)
+    model = built(make)
+    engine = OneBackward(model, clip_norm=1e-3)
     for row in range(12):
         block = PatientBlock(
             batch.inputs[row : row + 1],
@@ -185,7 +195,7 @@ def test_a_patients_norm_never_exceeds_the_bound(name):
             torch.ones(1, dtype=torch.float64),
             1,
         )
-        values = engine.clipped_sum(block).numpy()
+        values = clipped_sum(engine, model, block).numpy()
         assert math.fsum(np.square(values)) <= 1e-6
         assert math.fsum(np.square(values)) >= 0.999e-6
 
@@ -193,14 +203,15 @@ def test_a_patients_norm_never_exceeds_the_bound(name):
 def test_one_bad_patient_leaves_the_others_alone():
     batch = floats((7, 3))
     make, _ = FLOAT_MODELS["transformer"]
-    engine = OneBackward(built(make), clip_norm=0.5)
+    model = built(make)
+    engine = OneBackward(model, clip_norm=0.5)
     rest = PatientBlock(batch.inputs[1:], batch.labels[1:], torch.ones(7, dtype=torch.float64), 1)
-    expected = engine.clipped_sum(rest)
+    expected = clipped_sum(engine, model, rest)
     for poison in (math.nan, math.inf, -math.inf):
         inputs = batch.inputs.clone()
         inputs[0, 2, 1] = poison
         block = PatientBlock(inputs, batch.labels, torch.ones(8, dtype=torch.float64), 1)
-        torch.testing.assert_close(engine.clipped_sum(block), expected, rtol=0, atol=1e-13)
+        torch.testing.assert_close(clipped_sum(engine, model, block), expected, rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize("name", ["logistic", "wide to narrow", "long sequence"])
@@ -226,6 +237,18 @@ def test_a_patients_arithmetic_does_not_depend_on_who_else_is_in_the_block(name)
         order = torch.randperm(64, generator=torch.Generator().manual_seed(seed))
         for one, other in zip(reference, outputs_of_first(order), strict=True):
             assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("name", [n for n in FLOAT_MODELS if n not in PLAIN])
+def test_a_float32_model_is_clipped_and_summed_in_float64(name):
+    make, shape = FLOAT_MODELS[name]
+    batch = floats(shape, count=12)
+    wide, narrow = built(make), built(make).float()
+    block = PatientBlock(batch.inputs, batch.labels, torch.ones(12, dtype=torch.float64), 1)
+    expected = clipped_sum(OneBackward(wide, clip_norm=1e-2), wide, block)
+    found = clipped_sum(OneBackward(narrow, clip_norm=1e-2), narrow, block)
+    assert found.dtype == torch.float64
+    assert float((found - expected).norm()) <= 1e-4 * 1e-2 * 12
 
 
 class TwiceUsed(Sequential):
@@ -271,9 +294,8 @@ class Counting(Sequential):
 def one_backward(model):
     engine = OneBackward(model, clip_norm=1.0)
     batch = floats((4,))
-    return engine.clipped_sum(
-        PatientBlock(batch.inputs, batch.labels, torch.ones(8, dtype=torch.float64), 1)
-    )
+    block = PatientBlock(batch.inputs, batch.labels, torch.ones(8, dtype=torch.float64), 1)
+    return clipped_sum(engine, model, block)
 
 
 @pytest.mark.parametrize("make", [lambda: TwiceUsed(nn.Linear(4, 4)), SharedWeight])
@@ -295,10 +317,9 @@ def test_shared_and_reused_layers_are_refused(make):
 def test_layers_without_a_rule_are_refused_before_anything_is_summed(make):
     model = make()
     inputs = floats((4, 5)) if not isinstance(model, Tokens) else tokens()
+    block = PatientBlock(inputs.inputs, inputs.labels, torch.ones(8, dtype=torch.float64), 1)
     with pytest.raises(ProtocolError) as refused:
-        OneBackward(model, clip_norm=1.0).clipped_sum(
-            PatientBlock(inputs.inputs, inputs.labels, torch.ones(8, dtype=torch.float64), 1)
-        )
+        clipped_sum(OneBackward(model, clip_norm=1.0), model, block)
     assert refused.value.code == "PR040"
 
 

@@ -54,6 +54,15 @@ def test_the_sum_equals_a_loop_over_single_records(
     assert difference <= 1e-9 * np.linalg.norm(expected)
 
 
+def test_a_wide_model_in_float32_still_equals_the_loop(make_study, make_tensors, patient_gradient):
+    study = make_study(inputs=1000, hidden=(100,), training={"clip_norm": 0.5})
+    tensors, weights = make_tensors(study, patients=20), weights_for(study, scale=0.03)
+    expected = loop_sum(study, tensors, weights, patient_gradient)
+    found = round_sum(tensors, weights, study)
+    assert found.dtype == np.float64
+    assert np.linalg.norm(found - expected) <= 1e-5 * np.linalg.norm(expected)
+
+
 def test_patients_with_unequal_numbers_of_records_each_count_by_their_mean(
     make_study, make_tensors, patient_gradient
 ):

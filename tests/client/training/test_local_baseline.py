@@ -52,6 +52,14 @@ def test_a_network_learns_and_repeats_itself(make_study):
     assert models.alone.low < models.alone.auc < models.alone.high
 
 
+def test_a_wide_network_in_float32_is_fitted_too(make_study):
+    study = make_study(hidden=(150, 700))
+    train = labelled(study, 60, seed=7)
+    assert dimension(study) > 100_000
+    models = compare_on_holdout(train, train, np.zeros(dimension(study)), study)
+    assert models.alone.auc > 0.9
+
+
 @pytest.mark.parametrize("patients", [0, 1])
 def test_tiny_populations_give_no_estimate_but_no_failure(make_study, patients):
     study = make_study()

@@ -64,22 +64,14 @@ def test_neighbouring_values_are_uncorrelated():
         assert abs(float(np.mean(squares[lag:] * squares[:-lag]))) / 2 < 5.4 / np.sqrt(values.size)
 
 
-class ReplayedWords(WordStream):
-    """A stream of given words, then of fresh ones."""
+class CountingWords(WordStream):
+    """A stream that counts the words taken beyond the first draw."""
 
-    def __init__(self, words=()):
-        super().__init__()
-        self._words = np.asarray(words, dtype=np.uint64)
-        self.taken = 0
+    taken = 0
 
     def take(self, count):
         self.taken += count
         return super().take(count)
-
-    def fill(self, words):
-        super().fill(words)
-        known, self._words = self._words[: words.size], self._words[words.size :]
-        words[: known.size] = known
 
 
 def exact_value(radius, angle, bits=64):
@@ -90,47 +82,66 @@ def exact_value(radius, angle, bits=64):
         return length * mpmath.cos(2 * mpmath.pi * v), length * mpmath.sin(2 * mpmath.pi * v)
 
 
-EDGE_WORDS = [2**20, 2**21 + 1, 2**32, 2**40, 2**53 + 1, 2**60, 2**63, 2**64 - 2**12, 2**64 - 2]
+EDGE_WORDS = [2**20, 2**21 + 1, 2**32, 2**40, 2**53 + 1, 2**60, 2**63, 2**64 - 2**21]
 
 
-def test_the_fast_values_are_within_their_proved_error_of_the_whole_cell():
-    words = np.random.default_rng(0).integers(0, 2**64, size=2000, dtype=np.uint64)
+def edgy_words(count, seed):
+    """Random words, with both halves starting at the hardest ones."""
+    words = np.random.default_rng(seed).integers(0, 2**64, size=count, dtype=np.uint64)
     words[: len(EDGE_WORDS)] = EDGE_WORDS
-    words[1000 : 1000 + len(EDGE_WORDS)] = EDGE_WORDS
-    values, radius, uniform = noise._box_muller(words)
-    error = noise._error_of(radius, uniform).numpy()
-    values = values.numpy()
+    words[count // 2 : count // 2 + len(EDGE_WORDS)] = EDGE_WORDS
+    return words
+
+
+def corners(words, pair):
+    """Exact values at the corners of a pair's cell: four of the cosine, four of the sine."""
+    half = words.size // 2
+    values = [
+        exact_value(int(words[pair]) + i or mpmath.mpf("1e-9"), int(words[half + pair]) + j)
+        for i in (0, 1)
+        for j in (0, 1)
+    ]
+    return zip(*values, strict=True)
+
+
+@pytest.mark.parametrize("std", [1.0, 1e5])
+def test_the_fast_values_are_within_their_proved_error_of_the_whole_cell(std):
+    words = edgy_words(2000, seed=0)
+    values = noise._box_muller(words, std)
+    bound = std * noise.error_bound(words[:1000])
     for pair in range(1000):
-        for inside in (1e-9, 1 - 1e-9):
-            first, second = int(words[pair]) + inside, int(words[1000 + pair]) + inside
+        for place, exact in zip((pair, 1000 + pair), corners(words, pair), strict=True):
             with mpmath.workdps(60):
-                first = mpmath.mpf(int(words[pair])) + inside
-                second = mpmath.mpf(int(words[1000 + pair])) + inside
-            for place, exact in zip((pair, 1000 + pair), exact_value(first, second), strict=True):
-                assert abs(mpmath.mpf(float(values[place])) - exact) <= error[pair]
+                far = max(abs(mpmath.mpf(float(values[place])) - std * end) for end in exact)
+                assert far <= bound[pair]
 
 
-def test_the_proved_error_is_small_where_it_matters():
-    words = np.random.default_rng(1).integers(2**55, 2**63, size=2000, dtype=np.uint64)
-    _, radius, uniform = noise._box_muller(words)
-    assert float(noise._error_of(radius, uniform).max()) < 2.0**-45
+def test_the_error_between_two_words_is_at_most_the_sum_at_the_two():
+    rng = np.random.default_rng(1)
+    for _ in range(300):
+        low, high = np.sort(rng.integers(2**20, 2**64 - 2**20, size=2, dtype=np.uint64))
+        between = rng.integers(low, high, size=100, dtype=np.uint64, endpoint=True)
+        ends = noise.error_bound(np.array([low, high])).sum()
+        assert noise.error_bound(between).max() <= ends
 
 
-@pytest.mark.parametrize("std", [0.7, 2.0**36, 2.0**44, 2.0**57])
-def test_every_integer_is_the_exactly_rounded_value(std):
+def test_the_proved_error_is_small_in_the_middle_and_infinite_at_the_ends():
+    middle = np.array([2**55, 2**63, 2**64 - 2**57], dtype=np.uint64)
+    assert noise.error_bound(middle).max() < 2.0**-45
+    ends = np.array([0, 2**20 - 1, 2**64 - 2**20, 2**64 - 1], dtype=np.uint64)
+    assert np.isinf(noise.error_bound(ends)).all()
+
+
+@pytest.mark.parametrize("std", [0.7, 2.0**24, 2.0**36, 2.0**44, 2.0**57])
+@pytest.mark.parametrize("ends", [[], [0, 2**64 - 1]])
+def test_every_integer_is_the_exactly_rounded_value(std, ends):
     """At 2^44 the fast value is hardly ever good enough, at 2^57 never."""
-    words = np.random.default_rng(2).integers(0, 2**64, size=200, dtype=np.uint64)
-    words[: len(EDGE_WORDS)] = EDGE_WORDS
-    stream = ReplayedWords()
+    words = edgy_words(200, seed=2)
+    words[50 : 50 + len(ends)] = ends
     draws = np.empty(200, dtype=np.int64)
-    noise._rounded_pairs(words, std, stream, draws)
+    noise._rounded_pairs(words, std, WordStream(), draws)
     for pair in range(100):
-        corners = [
-            exact_value(int(words[pair]) + i or mpmath.mpf("1e-9"), int(words[100 + pair]) + j)
-            for i in (0, 1)
-            for j in (0, 1)
-        ]
-        for place, values in zip((pair, 100 + pair), zip(*corners, strict=True), strict=True):
+        for place, values in zip((pair, 100 + pair), corners(words, pair), strict=True):
             with mpmath.workdps(60):
                 low, high = min(values) * std, max(values) * std
                 assert low - 0.5001 <= int(draws[place]) <= high + 0.5001
@@ -168,16 +179,16 @@ def test_the_generator_reaches_further_than_the_account_assumes():
 
 
 def test_there_is_no_gap_up_to_the_reach_that_the_account_assumes():
-    """Radii at the reach are decided by 256 bits: neighbouring cells lie far below one grid step."""
-    std = 2.0**40
-    cell = int(mpmath.mpf(2) ** 256 * mpmath.exp(-(mpmath.mpf(NOISE_REACH) ** 2) / 2))
-    here, next_one = (rounded_draw((n, 256), (0, 256), std=std) for n in (cell, cell + 1))
+    """Radii at the reach are decided by 384 bits: neighbouring cells lie far below one grid step."""
+    std = 2.0**57
+    cell = int(mpmath.mpf(2) ** 384 * mpmath.exp(-(mpmath.mpf(NOISE_REACH) ** 2) / 2))
+    here, next_one = (rounded_draw((n, 384), (0, 384), std=std) for n in (cell, cell + 1))
     assert here / std == pytest.approx(NOISE_REACH, rel=1e-9)
     assert abs(here - next_one) <= 1
 
 
 def test_most_draws_need_no_further_bits():
-    stream = ReplayedWords()
+    stream = CountingWords()
     words = np.random.default_rng(4).integers(0, 2**64, size=20_000, dtype=np.uint64)
     noise._rounded_pairs(words, 2.0**24, stream, np.empty(20_000, dtype=np.int64))
     assert stream.taken <= 6 * 20

@@ -31,7 +31,7 @@ def test_the_notes_constants_are_the_codes():
     assert clipping.CANCELLATION_LIMIT == 128
     assert clipping._ROUND_DOWN == 1 - 2.0**-48
     assert sensitivity.FLOAT_SLACK == 2.0**-11
-    assert noise._SMALLEST_EASY == 2.0**-44
-    assert 64 * (noise._MORE_WORDS + 1) == 256
+    assert float(noise._END_WORDS) * 2.0**-64 == 2.0**-44
+    assert 64 * (noise._MORE_WORDS + 1) == 384
     slack = clipping.float_slack(patients=2**20, records=2**20, rows=256)
     assert slack == pytest.approx(2.6e-4, rel=0.05)
