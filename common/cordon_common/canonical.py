@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from typing import Any
 
 import rfc8785
 
 from cordon_common.errors import ProtocolError
+
+_DOUBLE_LIMIT = 2**53
 
 Json = Any
 """A JSON value: dict, list, str, int, float, bool or None."""
@@ -45,7 +48,13 @@ def parse_json(data: bytes) -> Json:
         ProtocolError: PR011 when the bytes are not strict JSON.
     """
     try:
-        return json.loads(data, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        return json.loads(
+            data,
+            object_pairs_hook=_unique,
+            parse_constant=_refuse_constant,
+            parse_int=_integer,
+            parse_float=_double,
+        )
     except (ValueError, RecursionError) as error:
         raise ProtocolError("PR011", "the bytes are not strict JSON", why=str(error)) from None
 
@@ -55,6 +64,19 @@ def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     if len(result) != len(pairs):
         raise ValueError("a key occurs twice in one object")
     return result
+
+
+def _integer(text: str) -> int | float:
+    """Read an integer; from 2^53 on it is a double, as every JSON number is for RFC 8785."""
+    value = int(text)
+    return value if abs(value) < _DOUBLE_LIMIT else _double(text)
+
+
+def _double(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("a number is too large for a double")
+    return value
 
 
 def _refuse_constant(name: str) -> Json:

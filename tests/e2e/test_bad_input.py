@@ -145,7 +145,20 @@ def test_every_bad_cohort_has_its_own_code():
     assert len(set(codes)) == len(codes)
 
 
-@pytest.mark.parametrize("name", [name for name in BAD_COHORTS if name != "no file"])
+@pytest.mark.parametrize("name", ["no file", "10 GB by mistake"])
+def test_a_vault_does_not_start_on_a_file_that_it_cannot_use(name, site):
+    spoil, code = BAD_COHORTS[name]
+    before = ledger_entries(site)
+    spoil(Path(site.home.config().dataset.file))
+    with pytest.raises(CordonError) as caught:
+        site.open_vault()
+    assert caught.value.code == code
+    assert ledger_entries(site)[: len(before)] == before
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in BAD_COHORTS if name not in {"no file", "10 GB by mistake"}]
+)
 def test_a_vault_refuses_a_bad_cohort_with_a_code_and_keeps_its_ledger(name, site, weights):
     spoil, _ = BAD_COHORTS[name]
     before = ledger_entries(site)

@@ -50,17 +50,22 @@ def load_cohort(study: Study, config: SiteConfig, split_key: bytes) -> StudyCoho
     return StudyCohort(qc, train, holdout)
 
 
-def fingerprint(file: Path, key: bytes) -> str:
+def fingerprint(file: Path, key: bytes, *, max_bytes: int) -> str:
     """Return `hmac-sha256:<hex>` of the cohort file; keyed, so that no outsider can test a guess.
 
     Raises:
-        DataError: DA001 when the file cannot be read.
+        DataError: DA001 when the file is missing, DA010 when it is larger than the site allows,
+            DA015 when it cannot be read.
     """
     content = hashlib.sha256()
     try:
+        if file.stat().st_size > max_bytes:
+            raise DataError("DA010", why=f"the limit is {max_bytes} bytes")
         with file.open("rb") as stream:
             while chunk := stream.read(_FINGERPRINT_CHUNK_BYTES):
                 content.update(chunk)
-    except OSError:
+    except FileNotFoundError:
         raise DataError("DA001") from None
+    except OSError as error:
+        raise DataError("DA015", why=error.strerror or "") from None
     return "hmac-sha256:" + hmac.new(key, content.digest(), hashlib.sha256).hexdigest()

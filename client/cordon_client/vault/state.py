@@ -67,6 +67,9 @@ class VaultState:
         self._loading = threading.Lock()
         self.key = SigningKey.load(home.identity_key)
         self.software = {name: version(name) for name in _SOFTWARE}
+        data = Path(self._config.dataset.file)
+        limit = self._config.limits.data_file_bytes
+        data_print = fingerprint(data, self._split_key, max_bytes=limit)
         self.ledger = SiteLedger.open(
             home.ledger,
             key=self.key,
@@ -74,7 +77,10 @@ class VaultState:
             dataset=self._config.dataset.id,
             clock=clock,
         )
-        self._record_start()
+        self.ledger.record(SiteOpened(software=self.software))
+        self.ledger.record(policy_entry(self._policy))
+        registered = DataRegistered(dataset=self._config.dataset.id, fingerprint=data_print)
+        self.ledger.record(registered)
 
     @property
     def site(self) -> str:
@@ -90,12 +96,6 @@ class VaultState:
     def home(self) -> SiteHome:
         """The site's folder."""
         return self._home
-
-    def _record_start(self) -> None:
-        self.ledger.record(SiteOpened(software=self.software))
-        self.ledger.record(policy_entry(self._policy))
-        print_ = fingerprint(Path(self._config.dataset.file), self._split_key)
-        self.ledger.record(DataRegistered(dataset=self._config.dataset.id, fingerprint=print_))
 
     def ready(self) -> bool:
         """Tell whether data can be read, the ledger still answers, and nothing is in the way."""

@@ -62,6 +62,19 @@ def run_demo(settings: DemoSettings, *, as_json: bool = False) -> Outcome:
     federation = Federation(
         root, _cohorts(settings, root), settings.study_file, settings.policy_file, _say
     )
+    outcome = _carry(federation, started_s)
+    console.show(outcome_view(outcome))
+    if as_json:
+        console.print_json(outcome.as_json())
+    failures = outcome.failures()
+    if failures:
+        raise CheckFailed("CK903", why="\n".join(failures))
+    return outcome
+
+
+def _carry(federation: Federation, started_s: float) -> Outcome:
+    """Carry the federation from set-up to report; all its processes have ended afterwards."""
+    root = federation.root
     with federation.processes:
         campaign = _train(federation)
         _heading("Audit bundles, and what an auditor finds in them, offline")
@@ -70,12 +83,6 @@ def run_demo(settings: DemoSettings, *, as_json: bool = False) -> Outcome:
         (root / "audit.json").write_bytes(canonical_bytes(audit))
         outcome = gather(federation, campaign, seconds=time.monotonic() - started_s)
         _write_report(federation, outcome)
-    console.show(outcome_view(outcome))
-    if as_json:
-        console.print_json(outcome.as_json())
-    failures = outcome.failures()
-    if failures:
-        raise CheckFailed("CK903", why="\n".join(failures))
     return outcome
 
 
