@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,9 +41,9 @@ class FlatWeights:
         """
         if weights.shape != (self.size,) or weights.dtype != np.float64:
             raise ProtocolError("PR008", why=f"the model has {self.size} parameters")
-        if not bool(np.isfinite(weights).all()):
+        if not math.isfinite(float(weights.min()) + float(weights.max())):
             raise ProtocolError("PR008", why="a weight is not finite")
-        self._vector.copy_(torch.tensor(weights))
+        np.copyto(self._vector.numpy(), weights, casting="same_kind")
 
     def read(self) -> npt.NDArray[np.float64]:
         """Return a copy of all parameters, float64 [size]."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _INITIAL_DOMAIN = b"cordon.initial-weights.v1\x00"
 
 
-FLOAT32_FROM = 100_000
+FLOAT32_FROM = 1000
 """Parameters from which on a model computes in float32; norms and sums stay float64."""
 
 

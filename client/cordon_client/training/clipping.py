@@ -19,7 +19,7 @@ from cordon_client.training.layers import RULES
 from cordon_common.errors import ProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import nn
 
@@ -48,6 +48,7 @@ class _Trace:
     """What one layer saw in the current forward pass: (input, output)."""
 
     module: nn.Module
+    parameters: int
     seen: list[tuple[torch.Tensor, torch.Tensor]]
 
 
@@ -62,7 +63,8 @@ class OneBackward:
         """
         self._model = model
         self._clip_norm = clip_norm
-        self._traces = [_Trace(module, []) for module in _layers(model)]
+        self._traces = [_Trace(module, _count(module), []) for module in _layers(model)]
+        self._sizes = [parameter.numel() for parameter in model.parameters()]
         for trace in self._traces:
             trace.module.register_forward_hook(_recorder(trace))
         for parameter in model.parameters():
@@ -94,20 +96,10 @@ class OneBackward:
                 for trace, (inputs, _), gradient in zip(self._traces, seen, gradients, strict=True)
             ]
             factor = clip_factors(terms, clip_norm=self._clip_norm)
-            nobody = bool((factor > 0.0).all())
-            dropped = None if nobody else factor == 0.0
-            for term, totals in zip(terms, self._views(total), strict=True):
-                term.add_to(totals, factor, dropped)
-
-    def _views(self, total: torch.Tensor) -> Iterator[list[torch.Tensor]]:
-        """Cut a flat vector into one tensor per parameter, layer by layer."""
-        rest = total
-        for trace in self._traces:
-            totals = []
-            for parameter in trace.module.parameters(recurse=False):
-                head, rest = rest[: parameter.numel()], rest[parameter.numel() :]
-                totals.append(head.view(parameter.shape))
-            yield totals
+            dropped = None if float(factor.min()) > 0.0 else factor == 0.0
+            pieces = iter(torch.split_with_sizes(total, self._sizes))
+            for trace, term in zip(self._traces, terms, strict=True):
+                term.add_to([next(pieces) for _ in range(trace.parameters)], factor, dropped)
 
 
 def clip_factors(terms: Sequence[Terms], *, clip_norm: float) -> torch.Tensor:
@@ -116,13 +108,24 @@ def clip_factors(terms: Sequence[Terms], *, clip_norm: float) -> torch.Tensor:
     Guarantee: factor · true norm ≤ C, and factor · mass ≤ CANCELLATION_LIMIT · C; zero where a norm
     is not finite.
     """
-    square = torch.stack([term.square for term in terms]).sum(dim=0)
-    mass_square = torch.stack([term.mass_square for term in terms]).sum(dim=0)
     slack = 4.0 * sum(term.roundings for term in terms) * _UNIT_ROUNDOFF
-    upper = square.clamp(min=0.0) + slack * mass_square
-    bound = torch.maximum(upper, mass_square / CANCELLATION_LIMIT**2)
-    factor = (clip_norm * _ROUND_DOWN / bound.sqrt()).clamp(max=1.0)
-    return torch.where(torch.isfinite(bound), factor, torch.zeros_like(factor))
+    square = _total([term.square for term in terms])
+    if all(
+        term.mass_square is term.square for term in terms
+    ):  # one row per patient: no cancellation
+        bound = square * (1.0 + slack)
+    else:
+        mass_square = _total([term.mass_square for term in terms])
+        bound = torch.maximum(square + slack * mass_square, mass_square / CANCELLATION_LIMIT**2)
+    factor = (clip_norm * _ROUND_DOWN / bound.sqrt_()).clamp_(max=1.0)
+    return factor.nan_to_num_(nan=0.0)
+
+
+def _total(parts: list[torch.Tensor]) -> torch.Tensor:
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
 
 
 def float_slack(*, patients: int, records: int, rows: int) -> float:
@@ -151,6 +154,10 @@ def _layers(model: PatientModel) -> list[nn.Module]:
         if type(module) not in RULES:
             raise ProtocolError("PR040", why=f"{type(module).__name__} has no rule")
     return layers
+
+
+def _count(module: nn.Module) -> int:
+    return len(list(module.parameters(recurse=False)))
 
 
 def _recorder(

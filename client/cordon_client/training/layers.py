@@ -32,7 +32,7 @@ class Terms(Protocol):
     def add_to(
         self, totals: Sequence[torch.Tensor], factor: torch.Tensor, dropped: torch.Tensor | None
     ) -> None:
-        """Add Σ factor_p · gradient_p to one float64 tensor per parameter, in the module's order.
+        """Add Σ factor_p · gradient_p to one flat float64 vector per parameter, in module order.
 
         dropped: patients whose rows may hold NaN or infinity and count as zero; None if nobody.
         """
@@ -98,7 +98,7 @@ class WrittenTerms:
     ) -> None:
         """Add the weighted sum over patients of every parameter's gradient."""
         for total, part in zip(totals, self._sums, strict=True):
-            total.view(-1).add_(_weigh(part, factor, dropped).sum(dim=0))
+            total.add_(_weigh(part, factor, dropped).sum(dim=0))
 
 
 class LookupTerms:
@@ -117,7 +117,7 @@ class LookupTerms:
     ) -> None:
         """Add to the table's gradient, [entries, width]."""
         g = _weigh(self._g, factor, dropped)
-        totals[0].index_add_(0, self._rows.flatten(), g.flatten(0, 1))
+        totals[0].view(-1, g.shape[2]).index_add_(0, self._rows.flatten(), g.flatten(0, 1))
 
 
 def sum_of_squares(parts: list[torch.Tensor]) -> torch.Tensor:

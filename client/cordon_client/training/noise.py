@@ -5,6 +5,7 @@ No seed is stored, logged or returned; nothing that stays in memory can reproduc
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 65_536
 _MORE_WORDS = 5
-_END_WORDS = np.uint64(2**20)
+_END_WORDS = 2**20
 _WORD_STEP = 2.0**-64
 _ANGLE_STEP = 2.0 * np.pi * 2.0**-64
 _GRID_LIMIT = 2.0**62
@@ -98,14 +99,12 @@ def _rounded_pairs(
         nearest = np.rint(values)
         draws[:] = nearest
         away = np.abs(np.subtract(values, nearest, out=values), out=values)
-    extremes = np.array([words[:half].min(), words[:half].max()])
+    worst = sum(error_bound(int(word)) for word in (words[:half].min(), words[:half].max()))
     # not (away < …): a value that is not a number is never sure
-    unsure = np.flatnonzero(~(away < 0.5 - std * error_bound(extremes).sum()))
-    if unsure.size:
-        pairs = np.unique(unsure % half)
-        room = 0.5 - np.maximum(away[pairs], away[half + pairs])
-        for pair in pairs[~(std * error_bound(words[pairs]) < room)]:
-            first, second = int(words[pair]), int(words[half + pair])
+    unsure = np.flatnonzero(~(away < 0.5 - std * worst))
+    for pair in np.unique(unsure % half):
+        first, second = int(words[pair]), int(words[half + pair])
+        if not max(away[pair], away[half + pair]) + std * error_bound(first) < 0.5:
             draws[pair], draws[half + pair] = _decided(first, second, std, stream)
 
 
@@ -127,19 +126,17 @@ def _box_muller(words: npt.NDArray[np.uint64], std: float) -> Vector:
     return values
 
 
-def error_bound(words: npt.NDArray[np.uint64]) -> Vector:
-    """Bound |computed g - g anywhere in the cell| for radii from these words; see PROOF.md §5.
+def error_bound(word: int) -> float:
+    """Bound |computed g - g anywhere in the cell| for a radius from this word; see PROOF.md §5.
 
     Guarantee: holds for both members of a pair; between two words it is at most the sum of its
     values at the two. Infinite near both ends of the range.
     """
-    uniform = words.astype(np.float64) * _WORD_STEP
-    with np.errstate(divide="ignore", invalid="ignore"):
-        radius = np.sqrt(-2.0 * np.log(uniform))
-        error = (2.0**-51 + 4.0 * _WORD_STEP / uniform) / radius + 2.0**-48 * radius
-    edge = np.minimum(words, ~words) < _END_WORDS
-    bound: Vector = np.where(edge, np.inf, error)
-    return bound
+    if min(word, 2**64 - 1 - word) < _END_WORDS:
+        return math.inf
+    uniform = word * _WORD_STEP
+    radius = math.sqrt(-2.0 * math.log(uniform))
+    return (2.0**-51 + 4.0 * _WORD_STEP / uniform) / radius + 2.0**-48 * radius
 
 
 def _decided(first: int, second: int, std: float, stream: WordStream) -> tuple[int, int]:
