@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FLOOR_OF_TESTS = 60
+FLOOR_OF_TESTS = 1700
 
 SKIPPING = """
 import pytest

@@ -16,7 +16,7 @@ REGISTRY_HOSTS = re.compile(
 FOREIGN_ASSETS = re.compile(
     r"jsdelivr|unpk[g]|cdnj[s]|googleapi[s]|gstati[c]|(?:src|href)=[\"'](?:https?:)?//(?!127\.0\.0\.1)"
 )
-SECRETS = re.compile(r"-----BEGIN (?:[A-Z]+ )?PRIVATE KE[Y]-----")
+SECRETS = re.compile(r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----\\?n?\s*[\w+/]{32}")
 JUNK = re.compile(r"(^|/)(\.DS_Store|__pycache__|.*\.(pyc|swp|orig|rej|log|sqlite(-wal|-shm)?))$")
 MAX_FILE_BYTES = 512 * 1024
 
@@ -48,7 +48,8 @@ def test_no_page_or_report_loads_anything_from_elsewhere(tracked):
 
 
 def test_no_private_key_is_published(tracked):
-    assert findings(tracked, SECRETS) == []
+    texts = [n for n in tracked if (ROOT / n).suffix not in BINARY]
+    assert [n for n in texts if SECRETS.search((ROOT / n).read_text(encoding="utf-8"))] == []
 
 
 def test_nothing_that_a_program_left_behind_is_tracked(tracked):
@@ -66,4 +67,7 @@ def test_the_patterns_find_what_they_are_for(tmp_path):
     assert REGISTRY_HOSTS.search("https://pyp" + "i.org/simple")
     assert FOREIGN_ASSETS.search("<script src='https:" + "//example.org/x.js'>")
     assert not FOREIGN_ASSETS.search("<a href='#top'>")
-    assert SECRETS.search("-----BEGIN PRIVATE KE" + "Y-----")
+    body = "MC4CAQAwBQYDK2VwBCIEIAABAgMEBQYHCAkKCwwN"
+    assert SECRETS.search(f"-----BEGIN PRIVATE KEY-----\n{body}\n")
+    assert SECRETS.search(f"-----BEGIN EC PRIVATE KEY-----\\n{body}\\n")
+    assert not SECRETS.search("-----BEGIN PRIVATE KEY-----\n")
