@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from cordon_client.approval import Terms, study_of, terms_of
+from cordon_client.vault.budget import held_studies
 from cordon_client.vault.policy import (
     check_lifetime,
     check_permit,
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from cordon_client.vault.policy import SitePolicy
     from cordon_common.canonical import Json
     from cordon_common.clock import Clock
-    from cordon_common.privacy.events import Event
     from cordon_common.protocol.study import Study
     from cordon_common.signing import Envelope
 
@@ -158,19 +158,23 @@ class Office:
     def budget(self) -> BudgetView:
         """Recompute what the studies spent and hold."""
         lifetime = self._policy.lifetime
-        held = [events for _, events in self._held()]
+        held = [events for _, events in held_studies(self.ledger)]
         return BudgetView(
             lifetime.epsilon,
             lifetime.delta,
             BudgetFilter(lifetime.epsilon, lifetime.delta).spent(held),
-            tuple(self._study_budget(study) for study, _ in self._held()),
+            tuple(self._study_budget(study) for study, _ in held_studies(self.ledger)),
         )
 
     def lifetime(self, terms: Terms) -> tuple[float, float, float]:
         """Return lifetime ε, ε held now, and ε held once this study is approved as well."""
         lifetime = self._policy.lifetime
         budget = BudgetFilter(lifetime.epsilon, lifetime.delta)
-        others = [events for study, events in self._held() if study.digest != terms.study.digest]
+        others = [
+            events
+            for study, events in held_studies(self.ledger)
+            if study.digest != terms.study.digest
+        ]
         asked = planned_events(terms.study).all_events()
         return lifetime.epsilon, budget.spent(others), budget.spent([*others, asked])
 
@@ -181,20 +185,10 @@ class Office:
         export_site_bundle(self.ledger, output, policy=self._policy.model_dump(mode="json"))
 
     def _check_budget(self, study: Study) -> None:
-        others = [events for other, events in self._held() if other.digest != study.digest]
+        others = [
+            events for other, events in held_studies(self.ledger) if other.digest != study.digest
+        ]
         check_lifetime(self._policy, others, planned_events(study).all_events())
-
-    def _held(self) -> list[tuple[Study, list[Event]]]:
-        """List per study the events that count: its whole plan, or once closed what was spent."""
-        held = []
-        for approval in self.ledger.approvals():
-            study = study_of(approval.envelope)
-            if self.ledger.is_closed(study.digest):
-                events = [charge.event for charge in self.ledger.charges(study.digest)]
-            else:
-                events = planned_events(study).all_events()
-            held.append((study, events))
-        return held
 
     def _study_budget(self, study: Study) -> StudyBudget:
         delta = study.privacy.delta

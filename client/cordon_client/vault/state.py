@@ -16,6 +16,7 @@ from cordon_client.enrol import load_split_key
 from cordon_client.training.fedsgd import release_round
 from cordon_client.training.noise import release
 from cordon_client.training.scoring import score_counts
+from cordon_client.vault.budget import budget_left
 from cordon_client.vault.cohort import fingerprint, load_cohort
 from cordon_client.vault.local_report import keep_model_report, keep_qc_report
 from cordon_client.vault.policy import check_permit, check_study, load_policy, policy_entry
@@ -98,12 +99,13 @@ class VaultState:
         return self._home
 
     def ready(self) -> bool:
-        """Tell whether data can be read, the ledger still answers, and nothing is in the way."""
+        """Tell whether data can be read, the ledger is consistent, and some budget is left."""
         try:
             self.ledger.checkpoint()
+            left = budget_left(self._policy, self.ledger)
         except CordonError:
             return False
-        return os.access(self._config.dataset.file, os.R_OK)
+        return left and os.access(self._config.dataset.file, os.R_OK)
 
     def approved_study(self, digest: str) -> Study:
         """Return an approved study that the policy still allows today.

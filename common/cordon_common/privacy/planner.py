@@ -116,7 +116,9 @@ class Plan:
     def utility_sentence(self) -> str:
         """Say what to expect in one sentence."""
         if self.utility is None:
-            return "No prediction: this model is too large to simulate within seconds."
+            return (
+                "No prediction: left out on request, or the model is too large to simulate quickly."
+            )
         found = self.utility
         return (
             f"On invented patients of this shape (independent features; the best possible model has "

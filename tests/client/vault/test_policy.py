@@ -117,6 +117,21 @@ def test_closing_a_study_frees_what_it_had_not_spent(site):
         assert office.budget().held_epsilon == 0 < held
 
 
+def test_a_vault_is_ready_until_its_data_or_its_budget_is_gone(site, vault, weights):
+    airlock = Airlock(vault)
+    assert vault.ready()
+    edit(site, "epsilon: 10.0", "epsilon: 1.5")  # the one approved study holds more than that
+    airlock.answer("qc", site.request("qc"))
+    strict = site.open_vault()
+    assert strict.ready()
+    for round_ in range(4):
+        airlock.answer("train", site.request("train", round_, weights=weights))
+    airlock.answer("evaluate", site.request("evaluate", weights=weights))
+    assert not strict.ready()
+    assert vault.ready()  # its policy, as read at start, still has budget
+    strict.ledger.close()
+
+
 def test_trusting_a_coordinator_keeps_the_comments_and_is_done_once(site):
     key = SigningKey.generate().public
     before = site.home.policy_file.read_text()
