@@ -1,0 +1,42 @@
+"""What the approved studies hold of the lifetime budget, and whether anything is left to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cordon_client.approval import study_of
+from cordon_common.privacy.filter import BudgetFilter
+from cordon_common.privacy.schedule import planned_events
+
+if TYPE_CHECKING:
+    from cordon_client.vault.policy import SitePolicy
+    from cordon_common.ledger.site import SiteLedger
+    from cordon_common.privacy.events import Event
+    from cordon_common.protocol.study import Study
+
+
+def held_studies(ledger: SiteLedger) -> list[tuple[Study, list[Event]]]:
+    """List per study the events that count: its whole plan, or once closed what was spent."""
+    held = []
+    for approval in ledger.approvals():
+        study = study_of(approval.envelope)
+        if ledger.is_closed(study.digest):
+            events = [charge.event for charge in ledger.charges(study.digest)]
+        else:
+            events = planned_events(study).all_events()
+        held.append((study, events))
+    return held
+
+
+def budget_left(policy: SitePolicy, ledger: SiteLedger) -> bool:
+    """Tell whether anything new may still be released: in an open study, or of the lifetime budget.
+
+    Repeats of stored answers need no budget and are given in any case.
+    """
+    held = held_studies(ledger)
+    for study, events in held:
+        open_here = not ledger.is_closed(study.digest)
+        if open_here and len(ledger.charges(study.digest)) < len(events):
+            return True
+    budget = BudgetFilter(policy.lifetime.epsilon, policy.lifetime.delta)
+    return budget.remaining([events for _, events in held]) > 0
