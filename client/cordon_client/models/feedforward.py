@@ -15,6 +15,29 @@ if TYPE_CHECKING:
     from cordon_client.models.base import Aux, Batch
 
 
+ROW_LANES = 16
+"""Rows of a matrix product are padded to a multiple of this many values (128 or 64 bytes)."""
+
+
+class AlignedLinear(nn.Linear):
+    """A linear layer whose result for a row has the same bits wherever the row stands.
+
+    Matrix kernels take a row that starts off a vector boundary in other pieces, which rounds it
+    differently; with rows of odd length that depends on the row's number. Weights that cancel turn
+    such a last bit into a whole gradient, so rows start at vector boundaries, in fresh memory.
+    """
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's name
+        """Return input · weightᵀ + bias, [rows, outputs]."""
+        more_in, more_out = -self.in_features % ROW_LANES, -self.out_features % ROW_LANES
+        product = functional.linear(
+            functional.pad(input, (0, more_in)),
+            functional.pad(self.weight, (0, more_in, 0, more_out)),
+            functional.pad(self.bias, (0, more_out)),
+        )
+        return product[..., : self.out_features]
+
+
 class FeedForward(PatientModel):
     """Linear layers with tanh between them and one logit at the end; float64 outside.
 
@@ -26,7 +49,7 @@ class FeedForward(PatientModel):
         super().__init__()
         self._dtype = dtype
         self.layers = nn.ModuleList(
-            nn.Linear(fan_in, fan_out, dtype=dtype) for fan_in, fan_out in pairwise(widths)
+            AlignedLinear(fan_in, fan_out, dtype=dtype) for fan_in, fan_out in pairwise(widths)
         )
 
     def logits(self, inputs: torch.Tensor) -> torch.Tensor:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from cordon_client.models.feedforward import AlignedLinear
 from cordon_common.errors import ProtocolError
 
 if TYPE_CHECKING:
@@ -195,6 +196,7 @@ def _embedding(module: nn.Module, a: torch.Tensor, g: torch.Tensor, patients: in
 
 RULES: Mapping[type[nn.Module], Callable[[nn.Module, torch.Tensor, torch.Tensor, int], Terms]] = {
     nn.Linear: _linear,
+    AlignedLinear: _linear,
     nn.Conv1d: _conv1d,
     nn.LayerNorm: _layer_norm,
     nn.GroupNorm: _group_norm,

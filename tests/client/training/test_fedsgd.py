@@ -90,6 +90,22 @@ def test_one_patient_moves_the_sum_by_at_most_the_clip_norm(make_study, make_ten
     assert max(moved) > 0.29
 
 
+@pytest.mark.parametrize(("inputs", "hidden"), [(13, ()), (13, (7,)), (31, (8,)), (31, (40, 5))])
+@pytest.mark.parametrize("size", [1e15, 1e17])
+def test_one_patient_moves_nobody_else_when_the_weights_cancel(make_study, inputs, hidden, size):
+    """All others move one place up; a last bit that depended on the place would be worth C."""
+    study = make_study(inputs=inputs, hidden=hidden)
+    rng = np.random.default_rng(1)
+    direction, records = rng.normal(size=inputs), rng.normal(size=(601, inputs))
+    records -= np.outer(records @ direction, direction) / (direction @ direction)
+    tensors = Tensors(records, rng.integers(0, 2, 601).astype(np.float64), np.arange(601), 601)
+    width = hidden[0] if hidden else 1
+    first = np.tile(size * direction, width)
+    weights = np.concatenate([first, rng.normal(size=dimension(study) - first.size)])
+    moved = round_sum(tensors, weights, study) - round_sum(without(tensors, 0), weights, study)
+    assert np.linalg.norm(moved) <= study.training.clip_norm * (1 + FLOAT_SLACK)
+
+
 @pytest.mark.parametrize("hidden", [(), (6,)])
 @pytest.mark.parametrize("scale", [0.0, 1e-12, 1e6, 1e150, 1e300, np.nan, np.inf, -np.inf])
 def test_a_hostile_patient_adds_at_most_the_clip_norm(make_study, make_tensors, hidden, scale):
