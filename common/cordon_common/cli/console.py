@@ -48,7 +48,7 @@ def next_step(text: str) -> None:
 
 def show(renderable: RenderableType) -> None:
     """Print a rich table, panel or progress for people."""
-    stderr().print(renderable)
+    stderr().print(renderable, soft_wrap=False)
 
 
 def failure(error: CordonError) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -41,10 +42,10 @@ def plan_view(plan: Plan) -> RenderableType:
     """Show what a study will cost and reach, before anything is spent."""
     releases = _table(
         "What each site releases",
-        ("release", "patients", "times", "numbers", "sigma", "noise", "eps once", "eps all"),
+        ("release", "times", "numbers", "sigma", "noise", "eps\nonce", "eps\nall"),
     )
-    for row in plan.release_rows():
-        releases.add_row(*row)
+    for release, _population, *cells in plan.release_rows():
+        releases.add_row(release, *cells)
     sites = _table("What it costs each site", ("site", "patients", "eps (PLD)", "eps (RDP)"))
     for site_row in plan.site_rows():
         sites.add_row(*site_row[:4])
@@ -105,7 +106,7 @@ def _phases(view: CampaignView) -> Text:
 
 def _rounds(view: CampaignView) -> RenderableType:
     grid = Table.grid(padding=(0, 2, 0, 0))
-    spent = f"{sum(view.seconds) / len(view.seconds):.1f} s a round" if view.seconds else ""
+    spent = f"{median(view.seconds):.1f} s a round" if view.seconds else ""
     grid.add_row(
         f"round {view.round} of {view.rounds}",
         ProgressBar(total=view.rounds, completed=view.round, width=30),
