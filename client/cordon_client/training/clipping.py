@@ -110,10 +110,8 @@ def clip_factors(terms: Sequence[Terms], *, clip_norm: float) -> torch.Tensor:
     """
     slack = 4.0 * sum(term.roundings for term in terms) * _UNIT_ROUNDOFF
     square = _total([term.square for term in terms])
-    if all(
-        term.mass_square is term.square for term in terms
-    ):  # one row per patient: no cancellation
-        bound = square * (1.0 + slack)
+    if all(term.mass_square is term.square for term in terms):
+        bound = square * (1.0 + slack)  # one row per patient: nothing cancels
     else:
         mass_square = _total([term.mass_square for term in terms])
         bound = torch.maximum(square + slack * mass_square, mass_square / CANCELLATION_LIMIT**2)
