@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, cast
 
 from cordon_common.errors import CordonError, SystemFault, UsageError
+from cordon_common.ledger.bundle import export_coordinator_bundle
 from cordon_common.ledger.entries import CampaignClosed, CampaignResumed
 from cordon_common.protocol.parse import open_study
 from cordon_common.signing import PublicKey
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("cordon.campaign")
 
+BUNDLE_FILE = "coordinator.zip"
 REAL_TIME = Waiting(time.monotonic, time.sleep)
 
 PHASES: dict[str, Callable[[Campaign], None]] = {
@@ -59,7 +61,9 @@ def run_campaign(grid: Grid, home_dir: Path, campaign: str) -> None:
 
     with open_coordinator(home_dir) as coordinator:
         keys = {site.site: site.supernode_key for site in coordinator.store.sites()}
-        drive(open_campaign(coordinator, campaign, FlowerNetwork(grid, keys)))
+        running = open_campaign(coordinator, campaign, FlowerNetwork(grid, keys))
+        drive(running)
+        export_coordinator_bundle(coordinator.log, running.results / BUNDLE_FILE)
 
 
 def open_campaign(
@@ -85,9 +89,8 @@ def open_campaign(
         digest=study.digest,
         run=campaign,
         roster={entry.site: PublicKey.parse(entry.key) for entry in study.roster},
-        journal=Journal(store, campaign, coordinator.clock),
+        journal=Journal(store, campaign, coordinator.clock, coordinator.log),
         network=network,
-        log=coordinator.log,
         waiting=waiting,
         site_wait_s=home.settings.site_wait_s,
         results=home.results_dir(campaign),
@@ -102,14 +105,14 @@ def drive(campaign: Campaign) -> None:
     """
     journal = campaign.journal
     journal.take_over()
-    journal.settle_log(campaign.log)
+    journal.settle_log()
     try:
         _resume_entry(campaign)
         while (phase := journal.state.phase) != "done":
             journal.note(Note("phase.started"))
             _LOG.info("campaign=%s phase=%s", campaign.run, phase)
             PHASES[phase](campaign)
-            journal.settle_log(campaign.log)
+            journal.settle_log()
     except CordonError as error:
         _stop(campaign, error)
         raise
@@ -148,4 +151,4 @@ def _stop(campaign: Campaign, error: CordonError) -> None:
         return
     entry = CampaignClosed(study=campaign.digest, run=campaign.run, outcome="stopped")
     campaign.journal.stop(error.code, {"what": error.what, "why": error.why}, entry)
-    campaign.journal.settle_log(campaign.log)
+    campaign.journal.settle_log()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cordon_common.protocol.study import Study
     from cordon_common.signing import PublicKey
     from cordon_common.wire import Rpc
-    from cordon_server.journal import Journal, LogSink, Phase, ReplyPhase
+    from cordon_server.journal import Journal, Phase, ReplyPhase
     from cordon_server.network import SiteNetwork
 
 T = TypeVar("T")
@@ -50,7 +50,6 @@ class Campaign:
     roster: Mapping[str, PublicKey]
     journal: Journal
     network: SiteNetwork
-    log: LogSink
     waiting: Waiting
     site_wait_s: float
     digest: str

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 import numpy as np
 from safetensors.numpy import load as load_arrays
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select
 
 from cordon_common.canonical import Json, canonical_bytes
 from cordon_common.clock import Clock, timestamp
@@ -111,10 +111,14 @@ class LogSink(Protocol):
 class Journal:
     """Reads and writes one campaign; a newer holder (see `take_over`) locks out the older one."""
 
-    def __init__(self, store: Store, campaign: str, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, campaign: str, clock: Clock, log: LogSink | None = None
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._log = log
         self._generation: int | None = None
+        self._settled: list[int] = []
         self.campaign = campaign
 
     def take_over(self) -> None:
@@ -141,6 +145,7 @@ class Journal:
         """
         with self._store.transaction() as session:
             row = self._own(session)
+            self._cross_off(session)
             phase, number = row.phase, row.round
             row.phase, row.round = step.phase, step.round
             if step.phase == "done":
@@ -161,6 +166,7 @@ class Journal:
                 session.merge(FactRow(campaign=self.campaign, name=name, value=_text(value)))
             self._add_entries(session, step.entries)
             self._add_notes(session, phase, number, step.notes)
+        self._settled.clear()  # the numbers of rows that were crossed off may come again
 
     def note(self, *notes: Note) -> None:
         """Add lines of progress at once, outside a step."""
@@ -184,39 +190,32 @@ class Journal:
             note = Note("campaign.stopped", code=code, detail=detail)
             self._add_notes(session, row.phase, row.round, (note,))
 
-    def settle_log(self, log: LogSink) -> None:
+    def settle_log(self) -> None:
         """Hand the owed entries to the coordinator's log, each exactly once.
 
-        The log is another file. So the log's size is noted here first; if a crash comes between
-        the append and the crossing off, the entries are found in the log after that size.
+        The log is another file. So an entry is owed together with the log's size at that time, is
+        appended, and is crossed off in the next step's transaction. After a crash in between, the
+        entries are found in the log behind that size, and are not appended again.
         """
-        owed = self._owed()
-        if not owed:
+        owed = [row for row in self._owed() if row.seq not in self._settled]
+        if not owed or self._log is None:
             return
-        after = owed[0].after
-        if after is None:
-            after = log.size()
-            self._mark_owed(after)
         bodies = [COORDINATOR_KINDS[row.kind].model_validate_json(row.body) for row in owed]
-        present = log.bodies_from(after)
+        present = self._log.bodies_from(owed[0].after)
         if any(body not in present for body in bodies):
-            log.append_all(bodies)
-        with self._store.transaction() as session:
-            session.execute(delete(OutboxRow).where(OutboxRow.seq.in_([row.seq for row in owed])))
+            self._log.append_all(bodies)
+        self._settled += [row.seq for row in owed]
 
     def _owed(self) -> list[OutboxRow]:
-        """Return the owed entries: those already marked first, alone, else all."""
         with self._store.transaction() as session:
             query = select(OutboxRow).where(OutboxRow.campaign == self.campaign)
             owed = list(session.scalars(query.order_by(OutboxRow.seq)))
             session.expunge_all()
-        return [row for row in owed if row.after is not None] or owed
+        return owed
 
-    def _mark_owed(self, after: int) -> None:
-        with self._store.transaction() as session:
-            session.execute(
-                update(OutboxRow).where(OutboxRow.campaign == self.campaign).values(after=after)
-            )
+    def _cross_off(self, session: Session) -> None:
+        if self._settled:
+            session.execute(delete(OutboxRow).where(OutboxRow.seq.in_(self._settled)))
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -269,9 +268,10 @@ class Journal:
         return row
 
     def _add_entries(self, session: Session, entries: tuple[Body, ...]) -> None:
+        after = self._log.size() if self._log is not None and entries else 0
         for entry in entries:
             body = _text(entry.model_dump(mode="json"))
-            session.add(OutboxRow(campaign=self.campaign, kind=entry.KIND, body=body, after=None))
+            session.add(OutboxRow(campaign=self.campaign, kind=entry.KIND, body=body, after=after))
 
     def _add_notes(
         self, session: Session, phase: str, number: int, notes: tuple[Note, ...]

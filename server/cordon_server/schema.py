@@ -122,7 +122,7 @@ class ProgressRow(Base):
 class OutboxRow(Base):
     """An entry that a committed step owes to the coordinator's log.
 
-    after: size of the log when it was about to be appended; NULL before that.
+    after: size of the log when the step was committed.
     """
 
     __tablename__ = "outbox"
@@ -130,4 +130,4 @@ class OutboxRow(Base):
     campaign: Mapped[str] = mapped_column(ForeignKey("campaign.campaign"), index=True)
     kind: Mapped[str] = mapped_column(String(40))
     body: Mapped[str] = mapped_column(Text)
-    after: Mapped[int | None] = mapped_column(Integer)
+    after: Mapped[int] = mapped_column(Integer)

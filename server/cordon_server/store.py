@@ -88,13 +88,16 @@ class Store:
         """Open a session that commits at the end or rolls back whole.
 
         Raises:
-            SystemFault: SY021 when the database fails.
+            SystemFault: SY001 when the disk is full, SY021 when the database fails otherwise.
         """
         try:
             with Session(self._engine) as session, session.begin():
                 yield session
         except SQLAlchemyError as error:
-            raise SystemFault("SY021", why=type(error).__name__) from error
+            cause = getattr(getattr(error, "orig", None), "sqlite_errorname", "")
+            if cause == "SQLITE_FULL":
+                raise SystemFault("SY001") from error
+            raise SystemFault("SY021", why=cause or type(error).__name__) from error
 
     def close(self) -> None:
         """Give back all connections."""

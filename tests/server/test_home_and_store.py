@@ -216,6 +216,21 @@ def test_a_step_is_written_whole_or_not_at_all(federation, monkeypatch):
     assert journal.facts() == {}
 
 
+def test_a_full_disk_is_said_so_and_the_step_is_not_half_written(federation):
+    journal = federation.open().journal
+    journal.take_over()
+    with federation.store.transaction() as session:
+        pages = session.execute(text("PRAGMA page_count")).scalar_one()
+        session.execute(text(f"PRAGMA max_page_count = {pages + 1}"))
+        connection = session.connection().connection.driver_connection
+        assert connection is not None
+    with pytest.raises(SystemFault) as caught:
+        for number in range(2000):
+            journal.note(Note("site.online", site=f"site-{number}", detail={"x": "y" * 4000}))
+    assert caught.value.code == "SY001"
+    assert journal.state.phase == "enrol"
+
+
 def test_a_store_of_another_schema_is_not_touched(home):
     store = open_store(home.store_url)
     with store.transaction() as session:

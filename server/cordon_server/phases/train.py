@@ -38,7 +38,7 @@ def run_train(campaign: Campaign) -> None:
     """
     for number in range(campaign.journal.state.round, campaign.study.training.rounds):
         _run_round(campaign, number)
-        campaign.journal.settle_log(campaign.log)
+        campaign.journal.settle_log()
 
 
 def _run_round(campaign: Campaign, number: int) -> None:

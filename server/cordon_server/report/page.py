@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import NormalDist
+from statistics import NormalDist, median
 from typing import TYPE_CHECKING
 
 from cordon_common.errors import error_for
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from cordon_common.qc.summary import Estimate
+    from cordon_server.journal import RoundRecord
     from cordon_server.report.model import ReportModel
     from cordon_server.report.sites import Evaluated, FeatureCells, SiteFacts
 
@@ -67,7 +68,7 @@ def tiles(model: ReportModel) -> tuple[Tile, ...]:
         Tile(
             "Rounds",
             f"{len(model.rounds)} of {model.study.training.rounds}",
-            f"{_mean([r.duration_ms for r in model.rounds]) / 1000:.2f} s each on average",
+            _pace(model.rounds),
         ),
     )
 
@@ -395,5 +396,7 @@ def training_charts(model: ReportModel) -> tuple[Markup, Markup]:
     )
 
 
-def _mean(values: list[int]) -> float:
-    return sum(values) / len(values) if values else 0.0
+def _pace(rounds: tuple[RoundRecord, ...]) -> str:
+    if not rounds:
+        return "none yet"
+    return f"{median(record.duration_ms for record in rounds) / 1000:.2f} s each (median)"

@@ -91,7 +91,7 @@ def _mechanisms(study: Study) -> tuple[Mechanism, ...]:
         return Mechanism(name, event.population, times, event.dimension, std, unit)
 
     return (
-        row("Quality summary", plan.qc, 1, grid.qc, "patients per count"),
+        row("Quality summary", plan.qc, 1, grid.qc, "patients per main count"),
         row("Training update", plan.training, plan.rounds, grid.training, "gradient units"),
         row("Score histogram", plan.evaluation, 1, grid.evaluation, "patients per count"),
     )

@@ -1,0 +1,108 @@
+"""A hospital whose summary contradicts its verdict waits for a person, and only for a person."""
+
+from __future__ import annotations
+
+import pytest
+
+from cordon_common.errors import CheckFailed, CordonError, UsageError
+from cordon_common.qc import summary
+from cordon_common.qc.verdict import CohortVerdict, ReasonCode, Severity
+from cordon_server.cli.progress import let_sites_in, watch_campaign
+from cordon_server.journal import Step
+
+MANY = {"gate": {"min_patients": 100, "min_sites": 3}}
+
+
+def claims_more_than_it_shows(hospital):
+    """Its histograms are empty, while its verdict says that it may train."""
+    hospital.quality = lambda study: summary.encode(
+        summary.qc_layout(study),
+        {spec.name: 0 * counts(spec) for spec in summary.qc_layout(study).histograms},
+    )
+
+
+def counts(spec):
+    import numpy as np
+
+    return np.zeros(len(spec.cells), dtype=np.int64)
+
+
+@pytest.fixture
+def trio(make_federation):
+    made = make_federation("trio", names=("north", "south", "east"), qc=MANY)
+    claims_more_than_it_shows(made.hospitals["east"])
+    return made
+
+
+def state(federation):
+    (found,) = federation.store.campaigns()
+    return found
+
+
+def test_with_enough_others_the_study_goes_on_without_it(make_federation):
+    four = make_federation("four", qc=MANY)
+    claims_more_than_it_shows(four.hospitals["east"])
+    running = four.run()
+    assert [(e.site, e.code) for e in four.events("site.review")] == [("east", "CK023")]
+    assert all("east" not in record.sites for record in running.journal.rounds())
+
+
+def test_an_excluded_site_is_named_with_its_reasons(federation):
+    federation.hospitals["west"].verdict = CohortVerdict(
+        profile="clinical-table.v1",
+        severity=Severity.FAIL,
+        checks={"cohort.minimum": Severity.FAIL},
+        reasons=(ReasonCode.TOO_FEW_PATIENTS,),
+        may_train=False,
+    )
+    federation.run()
+    (event,) = federation.events("site.excluded")
+    assert (event.site, event.code) == ("west", "CK022")
+    assert "too_few_patients" in event.detail["reasons"]
+
+
+def test_below_the_minimum_a_person_may_let_it_in(trio):
+    with pytest.raises(CheckFailed, match="CK020"):
+        trio.run()
+    assert state(trio).phase == "gate"
+    let_sites_in(trio.coordinator, state(trio), ["east"])
+    running = trio.run()
+    assert running.journal.state.status == "finished"
+    assert all("east" in record.sites for record in running.journal.rounds())
+    decisions = trio.log_bodies("gate.decided.v1")
+    assert [(d.passed, sorted(d.included)) for d in decisions] == [
+        (False, ["north", "south"]),
+        (True, ["east", "north", "south"]),
+    ]
+
+
+def test_asking_again_without_a_persons_word_changes_nothing(trio):
+    for _ in range(2):
+        with pytest.raises(CheckFailed, match="CK020"):
+            trio.run()
+    assert not trio.log_bodies("round.started.v1")
+    assert all(len(h.ledger.charges()) == 1 for h in trio.hospitals.values())
+
+
+def test_a_site_that_is_not_under_review_cannot_be_let_in(trio):
+    with pytest.raises(CheckFailed):
+        trio.run()
+    with pytest.raises(UsageError, match="US001"):
+        let_sites_in(trio.coordinator, state(trio), ["north"])
+
+
+def test_behind_the_gate_nobody_is_let_in(federation):
+    federation.run()
+    with pytest.raises(UsageError, match="US001"):
+        let_sites_in(federation.coordinator, state(federation), ["east"])
+
+
+def test_watching_a_campaign_whose_process_died_ends_with_its_own_code(federation, monkeypatch):
+    monkeypatch.setattr("cordon_server.watching.QUIET_S", -1.0)
+    journal = federation.open().journal
+    journal.take_over()
+    journal.commit(Step(phase="qc"))
+    federation.store.set_flower_run(federation.campaign_id, "77")
+    with pytest.raises(CordonError) as caught:
+        watch_campaign(federation.coordinator, federation.campaign_id, as_json=True)
+    assert caught.value.code == "SY022"
