@@ -190,11 +190,13 @@ class SiteLedger:
         """
         with self.log.transaction() as transaction:
             record = self._state.slots.get(slot.key)
-            if record is not None:
+            if record is not None and record.settlement:
                 return _again(transaction.connection, record, request_digest, event)
             self._require_approved(slot.study)
             if slot.study in self._state.closed:
                 raise PolicyRefused("PO112")
+            if record is not None:
+                return _again(transaction.connection, record, request_digest, event)
             admit(tuple(self._state.charges))
             body = ReleaseReserved(slot=slot, request=request_digest, event=event)
             position = transaction.append(body)

@@ -70,6 +70,14 @@ def test_a_closed_study_gets_nothing_new_but_its_old_answers(bench, ledger):
         ledger.close_study(digest(b"unknown"), "finished")
 
 
+def test_a_release_that_was_reserved_before_the_study_closed_is_not_made_after(bench, ledger):
+    bench.reserve(ledger)
+    ledger.close_study(bench.study.digest, "withdrawn")
+    with pytest.raises(PolicyRefused, match="PO112"):
+        bench.reserve(ledger)
+    assert len(ledger.charges()) == 1
+
+
 def test_what_admit_refuses_is_not_charged(bench, ledger):
     def admit(charges):
         if len(charges) >= 2:
