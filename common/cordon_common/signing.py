@@ -40,7 +40,8 @@ class PublicKey:
             raw = base64.b64decode(text.removeprefix(_PREFIX), validate=True)
         except (binascii.Error, ValueError):
             raw = b""
-        if not text.startswith(_PREFIX) or len(raw) != 32:
+        # base64 of 32 bytes has two spare bits: one key would have four texts
+        if len(raw) != 32 or str(cls(raw)) != text:
             raise IntegrityError("IN002", "a public key is not of the form ed25519:<base64>")
         return cls(raw)
 

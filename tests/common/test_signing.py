@@ -87,3 +87,12 @@ def test_an_envelope_refuses_unknown_fields():
     value = seal(SigningKey.generate(), "t", {}).model_dump() | {"extra": 1}
     with pytest.raises(ValueError, match="extra"):
         Envelope.model_validate(value)
+
+
+def test_a_key_has_one_text_only():
+    text = str(PublicKey(RFC_PUBLIC))
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    other = text[:-2] + alphabet[alphabet.index(text[-2]) ^ 1] + "="
+    assert base64.b64decode(other.removeprefix("ed25519:")) == RFC_PUBLIC
+    with refused("IN002"):
+        PublicKey.parse(other)
