@@ -34,8 +34,8 @@ def join(chunks: Iterable[Chunk], *, cap_bytes: int = DEFAULT_CAP_BYTES) -> byte
     received_bytes = len(first.data)
     for chunk in stream:
         received_bytes += len(chunk.data)
-        if received_bytes > total_bytes:
-            break
+        if received_bytes > total_bytes or not chunk.data:  # empty ones could go on for ever
+            raise ProtocolError("PR005", why="a chunk is empty, or more than was announced")
         parts.append(chunk.data)
     if received_bytes != total_bytes:
         raise ProtocolError("PR005", why="the chunks do not add up to the announced size")

@@ -62,3 +62,13 @@ def test_a_stream_that_keeps_sending_is_cut_off_at_the_announced_size():
     with pytest.raises(ProtocolError):
         join(stream())
     assert len(sent) == 2
+
+
+def test_a_stream_of_empty_chunks_is_cut_off_at_the_first():
+    def stream():
+        yield Chunk(data=b"x", total_bytes=2)
+        yield Chunk()
+        pytest.fail("the stream was read on")
+
+    with pytest.raises(ProtocolError, match="PR005"):
+        join(stream())
