@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from cordon_client.models.registry import initial_weights
@@ -43,6 +42,8 @@ if TYPE_CHECKING:
     from cordon_common.wire import Arrays, Rpc, Slot
 
 _LOG = logging.getLogger("cordon.vault")
+_LOCKS = 64
+"""Slots share this many locks, so that requests for ever new slots cannot fill the memory."""
 
 
 class Airlock:
@@ -50,8 +51,7 @@ class Airlock:
 
     def __init__(self, state: VaultState) -> None:
         self._state = state
-        self._slot_locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-        self._locks_guard = threading.Lock()
+        self._locks = tuple(threading.Lock() for _ in range(_LOCKS))
 
     def answer(self, rpc: Rpc, data: bytes) -> bytes:
         """Answer one request.
@@ -145,8 +145,7 @@ class Airlock:
         return reply
 
     def _slot_lock(self, key: str) -> threading.Lock:
-        with self._locks_guard:
-            return self._slot_locks[key]
+        return self._locks[hash(key) % _LOCKS]
 
 
 def _planned_event(study: Study, slot: Slot) -> Event:

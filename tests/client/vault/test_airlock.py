@@ -217,3 +217,14 @@ def test_a_refusal_carries_the_code_and_the_fixed_text_only(site, airlock, weigh
 @pytest.fixture(autouse=True)
 def _study_key(site):
     site.study_key = SigningKey.load(site.home.identity_key).public
+
+
+def test_requests_for_ever_new_runs_leave_nothing_in_memory(site, airlock, weights):
+    def kept():
+        return sum(len(value) for value in vars(airlock).values() if hasattr(value, "__len__"))
+
+    before = kept()
+    for number in range(50):
+        asked = site.request("train", run=f"run-{number}", weights=weights)
+        assert refused(airlock, "train", asked) == "PO107"
+    assert kept() == before
