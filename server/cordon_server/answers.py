@@ -51,11 +51,15 @@ class Release:
 
 @dataclass(frozen=True)
 class Expected:
-    """What a release must fit: slot and bytes of the request, and the planned event."""
+    """What a release must fit: slot and bytes of the request, and the planned event.
+
+    limit: largest magnitude of a released integer.
+    """
 
     slot: Slot
     event: Event
     request_digest: str
+    limit: int
 
 
 def check_description(
@@ -94,6 +98,8 @@ def check_release(site: str, data: bytes, key: PublicKey, expected: Expected) ->
     elif reply.verdict is not None:
         raise ProtocolError("PR005", why="only a QC release carries a verdict")
     values = cast("npt.NDArray[np.int64]", arrays["release"])
+    if int(values.max()) > expected.limit or int(values.min()) < -expected.limit:
+        raise ProtocolError("PR008", why="an integer is larger than any sum over patients")
     return Release(values, reply.release_digest, reply.receipt, reply.verdict)
 
 

@@ -201,6 +201,24 @@ def test_a_release_that_does_not_check_is_never_used_and_its_site_is_named(feder
     )
 
 
+@pytest.mark.parametrize("value", [2**63 - 1, -(2**63), 2**62])
+def test_integers_that_would_overflow_the_sum_cost_only_their_own_site(federation, value):
+    key = federation.hospitals["south"].key
+
+    @only_when_training
+    def outsized(message, arrays):
+        values = {"release": arrays["release"].copy()}
+        values["release"][0] = value
+        changed = arrays_digest(values)
+        signed = resealed(message, key, release_digest=changed)
+        return encode(signed.model_copy(update={"release_digest": changed}), values)
+
+    federation.network.faults["south"] = outsized
+    running = federation.run()
+    assert {(e.site, e.code) for e in federation.events("site.failed")} == {("south", "PR008")}
+    assert all(r.sites == ("east", "north", "west") for r in running.journal.rounds())
+
+
 def test_an_answer_to_an_earlier_request_is_not_taken_for_a_new_one(federation):
     federation.network.faults["south"] = StaleSlot()
     running = federation.run()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cordon_common.ledger.entries import ReleaseReceived, UsedRelease
 from cordon_common.privacy.schedule import planned_events
+from cordon_common.privacy.sensitivity import RING_HALF
 from cordon_common.wire import ReleaseRequest, Slot, arrays_digest, encode, request_digest
 from cordon_server.answers import Expected, check_release
 from cordon_server.context import Question, ask
@@ -42,7 +43,9 @@ def ask_releases(
     message = ReleaseRequest(slot=slot)
     request = encode(message, arrays)
     asked = request_digest(message, arrays_digest(arrays or {}))
-    expected = Expected(slot, event, asked)
+    # a larger share of the ring is no honest sum, and could stop the study for everybody
+    limit = (RING_HALF - 1) // len(campaign.roster)
+    expected = Expected(slot, event, asked, limit)
 
     def check(site: str, data: bytes) -> Release:
         return check_release(site, data, campaign.roster[site], expected)
