@@ -104,7 +104,7 @@ class Training(StrictModel):
     algorithm: Literal["dp-fedsgd"] = Field(examples=["dp-fedsgd"])
     rounds: int = Field(ge=1, le=10_000, examples=[30])
     sampling: Sampling = Field(default=FullBatch(), examples=[{"scheme": "full"}])
-    clip_norm: float = Field(gt=0, le=1e6, examples=[1.0])
+    clip_norm: float = Field(ge=1e-6, le=1e6, examples=[1.0])
     grid_bits: int = Field(default=24, ge=16, le=40, examples=[24])
     divisor: int = Field(ge=1, examples=[600])
     optimizer: Optimizer = Field(examples=[{"name": "sgd", "learning_rate": 1.0}])
@@ -115,9 +115,9 @@ class Training(StrictModel):
 class Noise(StrictModel):
     """Noise multipliers: standard deviation of the noise ÷ L2 sensitivity, per release kind."""
 
-    qc: float = Field(gt=0, le=1e6, examples=[20.0])
-    training: float = Field(gt=0, le=1e6, examples=[15.0])
-    evaluation: float = Field(gt=0, le=1e6, examples=[3.0])
+    qc: float = Field(ge=0.01, le=1e6, examples=[20.0])
+    training: float = Field(ge=0.01, le=1e6, examples=[15.0])
+    evaluation: float = Field(ge=0.01, le=1e6, examples=[3.0])
 
 
 Unprotected = Literal["participation", "qc_verdict"]

@@ -52,9 +52,11 @@ def refusal(path, value):
         (
             "training.clip_norm",
             0,
-            "training.clip_norm: input should be greater than 0; for example",
+            "training.clip_norm: input should be greater than or equal to 0.000001; for example",
         ),
         ("training.clip_norm", float("nan"), "training.clip_norm"),
+        ("training.clip_norm", 1e-310, "training.clip_norm"),  # no room left below it for rounding
+        ("privacy.noise", {"qc": 1e-300, "training": 9, "evaluation": 9}, "privacy.noise.qc"),
         ("training.rounds", 2.5, "training.rounds"),
         ("training.optimizer", {"name": "sgd", "learning_rate": -1}, "learning_rate"),
         ("privacy.epsilon", float("inf"), "privacy.epsilon"),
