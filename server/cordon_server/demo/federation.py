@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cordon_common.cli.main import INTERRUPTED
@@ -15,7 +16,6 @@ from cordon_server.demo.processes import Processes, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from cordon_common.canonical import Json
 
@@ -140,5 +140,5 @@ class Federation:
         return heard.getvalue()
 
     def _short(self, argument: str) -> str:
-        """Write paths relative to the demo's folder: shorter lines, no machine in them."""
-        return argument.removeprefix(f"{self.root}/")
+        """Write paths relative to the demo's folder, or to where we are: shorter to read."""
+        return argument.removeprefix(f"{self.root}/").removeprefix(f"{Path.cwd()}/")
