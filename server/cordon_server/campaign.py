@@ -122,12 +122,13 @@ def drive(campaign: Campaign) -> None:
         _stop(campaign, fault)
         raise fault from error
     write_results(campaign)
+    journal.finish()
 
 
 def _resume_entry(campaign: Campaign) -> None:
-    """Log that the campaign goes on, unless this is its first start or it has ended."""
+    """Log that the campaign goes on, if anything of it is behind."""
     state = campaign.journal.state
-    if state.generation == 1 or state.phase == "done":
+    if state.phase in {"enrol", "done"}:
         return
     entry = CampaignResumed(
         study=campaign.digest,

@@ -148,8 +148,6 @@ class Journal:
             self._cross_off(session)
             phase, number = row.phase, row.round
             row.phase, row.round = step.phase, step.round
-            if step.phase == "done":
-                row.status = "finished"
             for reply in step.replies:
                 session.merge(_reply_row(self.campaign, reply))
             if step.round_record is not None:
@@ -189,6 +187,13 @@ class Journal:
             self._add_entries(session, (entry,))
             note = Note("campaign.stopped", code=code, detail=detail)
             self._add_notes(session, row.phase, row.round, (note,))
+
+    def finish(self) -> None:
+        """Mark the campaign finished, once everything that belongs to it is written."""
+        with self._store.transaction() as session:
+            row = self._own(session)
+            row.status = "finished"
+            self._add_notes(session, row.phase, row.round, (Note("campaign.finished"),))
 
     def settle_log(self) -> None:
         """Hand the owed entries to the coordinator's log, each exactly once.

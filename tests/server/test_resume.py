@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cordon_common.errors import SystemFault
+from cordon_server import campaign
 from cordon_server.journal import Journal
 
 
@@ -59,6 +60,8 @@ def undisturbed(one_federation):
 STEPS = 9
 # describe, qc, four rounds, evaluate, receipts
 EXCHANGES = 8
+# at the start, behind each of the six phases, and behind each of the four rounds
+SETTLEMENTS = 11
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -116,8 +119,28 @@ def test_running_a_finished_campaign_again_changes_nothing(make_federation, undi
     two = make_federation("again")
     two.run()
     asked = len(two.network.asked)
-    two.run()
+    running = two.run()
     assert len(two.network.asked) == asked
+    assert running.journal.state.status == "finished"
+    assert outcome(two) == undisturbed
+
+
+@pytest.mark.parametrize("last", ["write_results", "settle_log"])
+def test_killed_after_the_last_step_it_is_not_called_finished(
+    make_federation, undisturbed, monkeypatch, last
+):
+    two = make_federation("killed")
+    with monkeypatch.context() as patch:
+        if last == "write_results":
+            Fuse(patch, campaign, "write_results", after=False, calls=0)
+        else:
+            Fuse(patch, Journal, "settle_log", after=False, calls=SETTLEMENTS - 1)
+        with pytest.raises(Killed):
+            two.run()
+    assert two.open().journal.state.phase == "done"
+    assert two.open().journal.state.status == "running"
+    two.run()
+    assert two.open().journal.state.status == "finished"
     assert outcome(two) == undisturbed
 
 

@@ -60,7 +60,7 @@ def run_close(campaign: Campaign) -> None:
                     weights=weights_digest(weights),
                 ),
             ),
-            notes=(Note("phase.finished"), Note("campaign.finished")),
+            notes=(Note("phase.finished"),),
         )
     )
 
