@@ -20,7 +20,8 @@ _UNPROTECTED = {
     "participation": "That a hospital takes part in the study, and when its gateway is online.",
     "qc_verdict": (
         "The coarse verdict of each hospital's quality control: one of pass, warn or fail per "
-        "kind of check, with reason codes, without counts or feature names."
+        "kind of check, with reason codes, without counts or feature names; and when a cohort "
+        "cannot be used at all, the error code of why."
     ),
 }
 _ALWAYS_OPEN = (
