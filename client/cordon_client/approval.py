@@ -55,7 +55,8 @@ class Terms:
 
 _UNPROTECTED = {
     "participation": "that this hospital takes part",
-    "qc_verdict": "the coarse verdict of quality control (pass, warn or fail, with reason codes)",
+    "qc_verdict": "the coarse verdict of quality control (pass, warn or fail per kind of check, "
+    "with reason codes); and when the cohort cannot be used, the code of why",
 }
 
 

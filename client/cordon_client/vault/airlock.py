@@ -115,9 +115,12 @@ class Airlock:
             if stored is not None:
                 return stored
             self._state.check_request(study, slot, arrays)
-            outcome = self._state.ledger.reserve(
-                slot, asked, event, lambda charges: _admit(study, slot, event, charges)
-            )
+
+            def admit(charges: Sequence[Charge]) -> None:
+                _admit(study, slot, event, charges)
+                self._state.check_budget(slot, event, charges)
+
+            outcome = self._state.ledger.reserve(slot, asked, event, admit)
             if isinstance(outcome, StoredReply):
                 return outcome.reply
             released = self._state.compute(study, slot, event, arrays)
@@ -163,9 +166,6 @@ def _planned_event(study: Study, slot: Slot) -> Event:
 
 def _admit(study: Study, slot: Slot, event: Event, charges: Sequence[Charge]) -> None:
     """Refuse a charge beyond the study's approved plan (runs inside the ledger's transaction).
-
-    The plan as a whole was held against the lifetime budget at approval, so what stays inside
-    the plan stays inside the budget.
 
     Raises:
         BudgetExhausted: BU002 when every release of this kind is used up.

@@ -19,7 +19,13 @@ from cordon_client.training.scoring import score_counts
 from cordon_client.vault.budget import budget_left
 from cordon_client.vault.cohort import fingerprint, load_cohort
 from cordon_client.vault.local_report import keep_model_report, keep_qc_report
-from cordon_client.vault.policy import check_permit, check_study, load_policy, policy_entry
+from cordon_client.vault.policy import (
+    check_lifetime,
+    check_permit,
+    check_study,
+    load_policy,
+    policy_entry,
+)
 from cordon_common.errors import CordonError, DataError, PolicyRefused, ProtocolError
 from cordon_common.ledger.entries import DataRegistered, QcVerdict, SiteOpened
 from cordon_common.ledger.site import SiteLedger
@@ -30,7 +36,7 @@ from cordon_common.protocol.parse import open_study
 from cordon_common.signing import SigningKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
 
@@ -38,6 +44,7 @@ if TYPE_CHECKING:
     from cordon_client.vault.cohort import StudyCohort
     from cordon_common.canonical import Json
     from cordon_common.clock import Clock
+    from cordon_common.ledger.charges import Charge
     from cordon_common.privacy.events import Event
     from cordon_common.protocol.study import Study
     from cordon_common.wire import Arrays, Slot
@@ -68,9 +75,7 @@ class VaultState:
         self._loading = threading.Lock()
         self.key = SigningKey.load(home.identity_key)
         self.software = {name: version(name) for name in _SOFTWARE}
-        data = Path(self._config.dataset.file)
-        limit = self._config.limits.data_file_bytes
-        data_print = fingerprint(data, self._split_key, max_bytes=limit)
+        data = self._data()
         self.ledger = SiteLedger.open(
             home.ledger,
             key=self.key,
@@ -80,8 +85,12 @@ class VaultState:
         )
         self.ledger.record(SiteOpened(software=self.software))
         self.ledger.record(policy_entry(self._policy))
-        registered = DataRegistered(dataset=self._config.dataset.id, fingerprint=data_print)
-        self.ledger.record(registered)
+        self.ledger.record(data)
+
+    def _data(self) -> DataRegistered:
+        file, limit = Path(self._config.dataset.file), self._config.limits.data_file_bytes
+        found = fingerprint(file, self._split_key, max_bytes=limit)
+        return DataRegistered(dataset=self._config.dataset.id, fingerprint=found)
 
     @property
     def site(self) -> str:
@@ -124,6 +133,20 @@ class VaultState:
         check_permit(study, self._clock().date())
         return study
 
+    def check_budget(self, slot: Slot, event: Event, charges: Sequence[Charge]) -> None:
+        """Refuse a release that all charges and this one would carry past the lifetime budget.
+
+        At approval the whole plan fitted; it may not fit a budget that was lowered since.
+
+        Raises:
+            BudgetExhausted: BU001.
+        """
+        spent: dict[str, list[Event]] = {slot.study: []}
+        for charge in charges:
+            spent.setdefault(charge.study, []).append(charge.event)
+        asked = [*spent.pop(slot.study), event]
+        check_lifetime(self._policy, list(spent.values()), asked)
+
     def cohort(self, study: Study) -> StudyCohort:
         """Return the study's cohort, read from the file at its first use and then kept.
 
@@ -135,6 +158,7 @@ class VaultState:
                 cohort = load_cohort(study, self._config, self._split_key)
                 if cohort.train.n_patients + cohort.holdout.n_patients > site_patients_cap(study):
                     raise DataError("DA018")
+                self.ledger.record(self._data())  # may be another file than at start
                 self._cohorts[study.digest] = cohort
                 self._keep_report(lambda: keep_qc_report(self._home, study, cohort))
             return self._cohorts[study.digest]

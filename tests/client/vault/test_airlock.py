@@ -1,6 +1,7 @@
 """Reserve → compute → settle → sign → return, and nothing else leaves."""
 
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -228,3 +229,14 @@ def test_requests_for_ever_new_runs_leave_nothing_in_memory(site, airlock, weigh
         asked = site.request("train", run=f"run-{number}", weights=weights)
         assert refused(airlock, "train", asked) == "PO107"
     assert kept() == before
+
+
+def test_the_ledger_names_the_data_that_was_read_not_the_data_at_start(site, vault, airlock):
+    def registered():
+        return [entry for entry in vault.ledger.log.entries() if b"data.registered" in entry]
+
+    assert len(registered()) == 1
+    file = Path(vault.config.dataset.file)
+    file.write_text(file.read_text().rsplit("\n", 2)[0] + "\n")
+    airlock.answer("qc", site.request("qc"))
+    assert len(registered()) == 2

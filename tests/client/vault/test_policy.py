@@ -1,14 +1,17 @@
 """The hospital's rules: nobody but the hospital loosens them."""
 
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pytest
 
+from cordon_client.approval import terms_of
 from cordon_client.office import Office
 from cordon_client.vault.airlock import Airlock
 from cordon_client.vault.policy import check_permit, load_policy, trust_coordinator
 from cordon_client.vault.state import VaultState
 from cordon_common.errors import BudgetExhausted, CordonError, PolicyRefused, ProtocolError
+from cordon_common.privacy.accounting import lifetime_epsilon
 from cordon_common.protocol.parse import STUDY_TYPE
 from cordon_common.signing import SigningKey, seal
 
@@ -110,6 +113,28 @@ def test_studies_add_up_until_the_lifetime_budget_is_reached(site):
         assert len(view.studies) >= 3
 
 
+def test_a_lifetime_budget_that_was_lowered_after_the_approval_holds(site, weights):
+    edit(site, "epsilon: 10.0", "epsilon: 1.8")  # the plan that was approved costs more
+    strict = site.open_vault()
+    airlock = Airlock(strict)
+    airlock.answer("qc", site.request("qc"))
+    codes = []
+    for round_ in range(4):
+        try:
+            airlock.answer("train", site.request("train", round_, weights=weights))
+            codes.append("released")
+        except BudgetExhausted as error:
+            codes.append(error.code)
+    strict.ledger.close()
+    released = codes.count("released")
+    assert released > 0
+    assert codes == ["released"] * released + ["BU001"] * (4 - released) != ["released"] * 4
+    with Office.open(site.home, clock=lambda: datetime(2026, 6, 1, tzinfo=UTC)) as office:
+        events = [charge.event for charge in office.ledger.charges()]
+        assert len(events) == 1 + released
+        assert lifetime_epsilon([events], office.budget().lifetime_delta).pld <= 1.8
+
+
 def test_closing_a_study_frees_what_it_had_not_spent(site):
     with Office.open(site.home, clock=lambda: datetime(2026, 6, 1, tzinfo=UTC)) as office:
         held = office.budget().held_epsilon
@@ -148,3 +173,12 @@ def test_a_wrong_policy_field_is_named_with_an_example(site):
         load_policy(site.home.policy_file)
     assert "lifetime.epsilon" in caught.value.why
     assert "for example" in caught.value.why
+
+
+def test_the_terms_declare_the_codes_of_an_unusable_cohort(site, airlock):
+    terms = terms_of(site.study)
+    Path(site.home.config().dataset.file).write_text("patient_id,age\n1,2\n")
+    with pytest.raises(CordonError) as caught:
+        airlock.answer("qc", site.request("qc"))
+    assert caught.value.code == "DA007"
+    assert any("when the cohort cannot be used, the code of why" in t for t in terms.unprotected)
