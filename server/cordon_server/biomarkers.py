@@ -1,12 +1,14 @@
 """What a logistic model says about each input, and how far privacy noise alone can move it.
 
-Source of the bound: with gradient descent (momentum m, rate η), noise e_r of round r moves a later
-iterate by η h_k e_r, h_k = (1 - m^(k+1)) / (1 - m) after k further rounds, when the loss is flat.
-Curvature only pulls back: for a locally quadratic loss and a stable step (η λ ≤ 2 (1 + m)) the
-response to e_r along an eigenvector is β^(k/2) U_k(x) with |x| ≤ x_0, x_0 the flat case, and
-Chebyshev polynomials of the second kind grow in |x| ≥ 1 and are largest at the ends in between. So
-the flat response bounds every curved one, coordinate by coordinate of any orthonormal basis, and
-the standard deviation below is an upper bound. Adam rescales by the data: no bound is given.
+The bound: with gradient descent (momentum m, rate η), noise e_r of round r moves the iterate k rounds
+later by η h_k e_r with h_k = (1 - m^(k+1)) / (1 - m), when the loss is flat. Curvature λ ≥ 0 only
+pulls back: for a locally quadratic loss and a stable step (η λ ≤ 2 (1 + m)) the response along an
+eigenvector is m^(k/2) U_k(x), U_k the Chebyshev polynomial of the second kind, with |x| ≤ x_0 and
+x_0 = (1 + m) / (2 √m) ≥ 1 the flat case; |U_k| on [-x_0, x_0] is largest at x_0. So the flat response
+bounds every curved one, the covariance is below a multiple of the identity, and the standard
+deviation of each weight is at most the one computed here (exact when flat). The gradient of a
+clipped logistic loss is that of another convex function (Song, Steinke, Thakkar, Thakurta 2021).
+Adam rescales by the data: no bound is given.
 """
 
 from __future__ import annotations

@@ -118,8 +118,9 @@ class HospitalRow:
     alone_interval: str
 
 
-def hospital_row(site: SiteFacts, promised: float, rounds: int) -> HospitalRow:
+def hospital_row(site: SiteFacts, model: ReportModel) -> HospitalRow:
     """Write a hospital's line."""
+    promised, rounds = model.privacy.promised, len(model.rounds)
     local = site.local
     alone = local.alone_auc if local else None
     alone_span = ""
@@ -142,7 +143,7 @@ def hospital_row(site: SiteFacts, promised: float, rounds: int) -> HospitalRow:
         rounds=f"{site.rounds} of {rounds} rounds",
         patients=plus_minus(site.patients),
         kept=f"{plus_minus(site.kept)} used" if site.kept else "",
-        excluded=_excluded(site),
+        excluded=_excluded(site, clear_of_noise(len(model.sites) * len(site.excluded))),
         local_excluded=tuple(told),
         epsilon=f"{site.epsilon:.3f}",
         epsilon_rdp=f"RDP {site.epsilon_rdp:.3f}",
@@ -161,15 +162,15 @@ def _fate_text(reason: str) -> str:
     return known.get(reason, reason)
 
 
-def _excluded(site: SiteFacts) -> Texts:
+def _excluded(site: SiteFacts, clear: float) -> Texts:
     if site.patients is None:
         return ("no summary",)
-    clear = tuple(
+    shown = tuple(
         f"{estimate.value:.0f} ± {Z95 * estimate.std:.0f}: {reason}"
         for reason, estimate in site.excluded
-        if estimate.value > Z95 * estimate.std
+        if estimate.value > clear * estimate.std
     )
-    return clear or ("nobody beyond what noise would show",)
+    return shown or ("nobody beyond what noise would show",)
 
 
 def plus_minus(estimate: Estimate | None) -> str:

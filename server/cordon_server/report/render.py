@@ -102,13 +102,10 @@ def _hospitals(model: ReportModel) -> dict[str, Any]:
             " What hospitals told from their own local reports is exact, is marked, and reached "
             "this page outside the study."
         )
-    rounds = len(model.rounds)
     return {
         "hospitals_note": note,
         "has_local": has_local,
-        "hospitals": [
-            page.hospital_row(site, model.privacy.promised, rounds) for site in model.sites
-        ],
+        "hospitals": [page.hospital_row(site, model) for site in model.sites],
         "failures": page.failures(model),
     }
 
