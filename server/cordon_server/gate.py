@@ -11,9 +11,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from cordon_common.qc.checks import judge
+from cordon_common.qc.clinical_checks import CLINICAL_TABLE
 from cordon_common.qc.registry import REGISTRY
 from cordon_common.qc.summary import LABEL, Estimate
-from cordon_common.qc.verdict import CheckClass, CohortVerdict, ReasonCode, Severity, worst
+from cordon_common.qc.verdict import CheckClass, CohortVerdict, ReasonCode, Scope, Severity, worst
 from cordon_server.drift import Deviation, deviations
 
 if TYPE_CHECKING:
@@ -148,12 +149,22 @@ def _contradictions(study: Study, report: SiteReport) -> list[ReasonCode]:
         for check, severity in report.verdict.checks.items()
         if check not in REGISTRY or REGISTRY[check].check_class is CheckClass.LOCAL_HARD
     ]
-    if report.verdict.may_train and _STOPS & set(hard):
+    unheard = _cohort_checks() - report.verdict.checks.keys()
+    if report.verdict.may_train and (_STOPS & set(hard) or unheard):
         found.append(ReasonCode.CHECKS_CONTRADICT_VERDICT)
     kept = report.summary.kept
     if report.verdict.may_train and kept.value + _CERTAIN * kept.std < study.qc.gate.min_patients:
         found.append(ReasonCode.COUNT_CONTRADICTS_VERDICT)
     return found
+
+
+def _cohort_checks() -> set[str]:
+    """Name the hard checks of a whole cohort: every verdict must speak of them."""
+    return {
+        spec.id
+        for spec in REGISTRY.of(CLINICAL_TABLE)
+        if spec.check_class is CheckClass.LOCAL_HARD and spec.scope is Scope.COHORT
+    }
 
 
 def _check_of(deviation: Deviation) -> str:

@@ -17,11 +17,14 @@ HEART = load_study(ROOT / "configs" / "studies" / "heart-disease.yaml")
 SITES = ("cleveland", "hungarian", "switzerland", "va")
 
 
+PASSED = dict.fromkeys(("cohort.patients", "cohort.classes", "cohort.excluded"), "pass")
+
+
 def verdict(**changes):
     fields = {
         "profile": "clinical-table.v1",
         "severity": "pass",
-        "checks": {"cohort.patients": "pass"},
+        "checks": PASSED,
         "reasons": [],
         "may_train": True,
     }
@@ -30,7 +33,7 @@ def verdict(**changes):
 
 FAILED = verdict(
     severity="fail",
-    checks={"cohort.patients": "pass", "feature.unit": "fail"},
+    checks=PASSED | {"feature.unit": "fail"},
     reasons=["wrong_unit"],
     may_train=False,
 )
@@ -124,8 +127,16 @@ def test_a_failed_hard_check_beside_may_train_fails_closed(rng):
 
 def test_a_failed_check_that_nobody_knows_fails_closed(rng):
     reports = federation(rng)
-    odd = verdict(severity="error", checks={"feature.unheard-of": "error"})
+    odd = verdict(severity="error", checks=PASSED | {"feature.unheard-of": "error"})
     reports[0] = report("site-0", reports[0].summary, odd)
+    assert decide(HEART, reports).sites[0].action is Action.EXCLUDE
+
+
+@pytest.mark.parametrize("silent", sorted(PASSED))
+def test_a_verdict_that_is_silent_about_a_hard_check_fails_closed(rng, silent):
+    reports = federation(rng)
+    checks = {check: severity for check, severity in PASSED.items() if check != silent}
+    reports[0] = report("site-0", reports[0].summary, verdict(checks=checks))
     assert decide(HEART, reports).sites[0].action is Action.EXCLUDE
 
 
