@@ -62,12 +62,15 @@ class Handover:
         self._last_pause = time.monotonic()
 
     def serve(self, acquire: Callable[[], Task | None], app: ClientApp) -> None:
-        """Answer messages as they come, for ever."""
+        """Answer messages as they come, for ever.
+
+        One for each wait of the SuperNode: only then is a message there with all its parts.
+        """
         while True:
             self._message.wait()
-            self._message.clear()
-            while (task := acquire()) is not None:
+            if (task := acquire()) is not None:
                 execute(task, app)
+            self._message.clear()
             self._reply.set()
 
 

@@ -18,7 +18,7 @@ from typing import NoReturn, cast
 import httpx
 from cryptography.hazmat.primitives.asymmetric import ec
 from flwr.app import Context, Error, Message
-from flwr.common.constant import ISOLATION_MODE_PROCESS, ErrorCode, SubStatus
+from flwr.common.constant import ISOLATION_MODE_PROCESS, ErrorCode, Status, SubStatus
 from flwr.proto.fleet_pb2 import DeactivateNodeRequest
 from flwr.proto.runtime_pb2 import AcquireTaskRequest
 from flwr.supercore import heartbeat
@@ -42,6 +42,7 @@ HEARTBEAT_INTERVAL_S = 10  # Flower's minimum: a dead site is noticed within twi
 RECONNECT_MAX_DELAY_S = 2
 OBJECT_BACKOFF_S = 0.02
 OBJECT_BACKOFF_CAP_S = 0.5
+OBJECT_WAIT_S = 20  # the executor finds its message complete; if not, the process starts anew
 
 # Every internal name that is replaced below; those only called are checked by importing them.
 _REPLACED = {
@@ -63,6 +64,9 @@ _RUNTIME_CALLS = {
     "PushObject": "push_object",
     "PushTaskOutput": "push_task_output",
 }
+
+
+_LOG = logging.getLogger(__name__)
 
 
 class ConnectionLostError(Exception):
@@ -96,7 +100,8 @@ def check_flower() -> None:
             if not hasattr(module, name):
                 raise CordonError("TR001", why=f"{module_name}.{name} is gone")
     for function in _BACKING_OFF:
-        if not {"initial_backoff", "backoff_cap"} <= set(function.__kwdefaults__ or {}):
+        needed = {"initial_backoff", "backoff_cap", "max_time"}
+        if not needed <= set(function.__kwdefaults__ or {}):
             raise CordonError("TR001", why=f"{function.__name__} has no back-off arguments")
 
 
@@ -125,6 +130,21 @@ class Runtime:
             for rpc, handler in _RUNTIME_CALLS.items()
         }
         return _RunningTask(cast("RuntimeHttpClient", SimpleNamespace(**calls)))
+
+    def forget_incomplete(self) -> None:
+        """Drop the messages that never came whole; call while no message is being answered.
+
+        When a run ends in the middle of sending, Flower leaves the message's task pending and
+        would hand it out before that of the next message.
+        """
+        store = self._state.object_store
+        for task in self._state.get_tasks(statuses=[Status.PENDING]):
+            _LOG.warning("a message was dropped: its run ended before it had come whole")
+            self._state.finish_task(task.task_id, SubStatus.STOPPED, "incomplete")
+            lost = self._state.get_messages_legacy(run_ids=[task.run_id], is_reply=False)
+            for message in lost:
+                self._state.delete_messages(message_ids=[message.metadata.message_id])
+                store.delete(message.metadata.message_id)
 
     def keep_alive(self) -> None:
         """Keep the running task from expiring; call more often than every 30 s."""
@@ -176,6 +196,7 @@ class _Sleep:
             self._on_connected(self._runtime.node_id)
             self._on_connected = None
         if seconds >= self._POLL_PAUSE_S:
+            self._runtime.forget_incomplete()
             self._handover.wait_for_message()
         else:
             self._runtime.keep_alive()
@@ -223,6 +244,8 @@ def _replace_waits(sleep: _Sleep) -> None:
             "initial_backoff": OBJECT_BACKOFF_S,
             "backoff_cap": OBJECT_BACKOFF_CAP_S,
         }
+    of_executor = inflatable_utils.pull_and_inflate_object_from_tree
+    of_executor.__kwdefaults__ = (of_executor.__kwdefaults__ or {}) | {"max_time": OBJECT_WAIT_S}
 
 
 def quieten_flower() -> None:

@@ -17,6 +17,7 @@ RPCS = frozenset({"describe", "qc", "train", "evaluate", "receipts"})
 
 _LOG = logging.getLogger(__name__)
 _ATTEMPTS = 3
+_RECONNECT_PAUSE_S = 0.05
 _NOT_CONNECTED = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
 _CHANNEL_OPTIONS = (
     ("grpc.enable_http_proxy", 0),
@@ -85,11 +86,19 @@ class VaultClient:
 
     def _wait_until_connected(self) -> None:
         request = health_pb2.HealthCheckRequest()
-        try:
-            self._health.Check(request, timeout=self._connect_timeout_s, wait_for_ready=True)
-        except grpc.RpcError as error:
-            if cast("grpc.Call", error).code() in _NOT_CONNECTED:
-                raise error_for("TR007") from None
+        deadline = time.monotonic() + self._connect_timeout_s
+        while True:
+            left_s = max(0.0, deadline - time.monotonic())
+            try:
+                self._health.Check(request, timeout=left_s, wait_for_ready=True)
+            except grpc.RpcError as error:
+                code = cast("grpc.Call", error).code()
+                if code is grpc.StatusCode.UNAVAILABLE and left_s:  # it ended while it answered
+                    time.sleep(_RECONNECT_PAUSE_S)
+                    continue
+                if code in _NOT_CONNECTED:
+                    raise error_for("TR007") from None
+            return
 
     def _call_once(self, rpc: str, request: bytes, timeout_s: float) -> bytes:
         method = getattr(self._vault, rpc.capitalize())

@@ -14,6 +14,18 @@ from cordon_common.rpc.chunks import join, split
 from cordon_common.rpc.vault_pb2_grpc import VaultServicer, add_VaultServicer_to_server
 
 
+class _Checks(health.HealthServicer):
+    """Health that lets a test do something at every check."""
+
+    def __init__(self, vault: "FakeVault") -> None:
+        super().__init__()
+        self._vault = vault
+
+    def Check(self, request, context):  # noqa: N802 - gRPC's name
+        self._vault.on_check()
+        return super().Check(request, context)
+
+
 @dataclass
 class FakeVault(VaultServicer):
     """Answers every call with `answer(rpc, request)`; a str answer becomes a status with it."""
@@ -21,12 +33,13 @@ class FakeVault(VaultServicer):
     socket_path: Path
     answer: Callable[[str, bytes], bytes | str] = lambda _rpc, request: request
     calls: list[str] = field(default_factory=list)
+    on_check: Callable[[], None] = lambda: None
     server: grpc.Server | None = None
 
     def start(self) -> None:
         self.server = grpc.server(futures.ThreadPoolExecutor(4))
         add_VaultServicer_to_server(self, self.server)
-        checks = health.HealthServicer()
+        checks = _Checks(self)
         checks.set("", health_pb2.HealthCheckResponse.SERVING)
         health_pb2_grpc.add_HealthServicer_to_server(checks, self.server)
         self.server.add_insecure_port(f"unix:{self.socket_path}")

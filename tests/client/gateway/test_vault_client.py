@@ -125,3 +125,36 @@ def test_a_vault_that_restarts_during_a_call_is_asked_again(vault, client):
     assert client.call("train", b"again") == b"again"
     restarting.join()
     assert vault.calls == ["train", "train"]
+
+
+def test_a_vault_that_ends_while_it_says_that_it_is_there_is_waited_for(vault, client):
+    asked = threading.Event()
+
+    def hang_once():
+        if not asked.is_set():
+            asked.set()
+            time.sleep(1.0)
+
+    vault.on_check = hang_once
+
+    def restart():
+        asked.wait(5)
+        vault.stop()
+        time.sleep(0.3)
+        vault.start()
+
+    restarting = threading.Thread(target=restart)
+    restarting.start()
+    assert client.call("train", b"once") == b"once"
+    restarting.join()
+    assert vault.calls == ["train"]
+
+
+def test_a_vault_that_dies_and_stays_away_is_given_up_in_time(vault):
+    vault.on_check = lambda: threading.Thread(target=vault.stop).start() or time.sleep(1.0)
+    client = VaultClient(vault.socket_path, 10.0, connect_timeout_s=1.0)
+    started = time.monotonic()
+    with pytest.raises(CordonError, match="TR007"):
+        client.call("train", b"x")
+    assert time.monotonic() - started < 5.0
+    client.close()
