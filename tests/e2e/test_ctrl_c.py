@@ -19,6 +19,10 @@ MOMENTS = {
     "at the audit": r"cordon audit verify",
 }
 
+# A shell shows 130 for both: CPython ends itself by SIGINT when the interrupt came while it ran
+# source text through exec(), as dataclasses do at import.
+ENDED_BY_CTRL_C = {130, -signal.SIGINT}
+
 pytestmark = [pytest.mark.federation, pytest.mark.slow]
 
 
@@ -89,7 +93,7 @@ def children_log(demo):
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_ctrl_c_ends_the_demo_and_every_process_that_it_started(moment, demo):
     demo.wait_for(MOMENTS[moment])
-    assert demo.end(signal.SIGINT) == 130, demo.said[-2000:]
+    assert demo.end(signal.SIGINT) in ENDED_BY_CTRL_C, demo.said[-2000:]
     assert processes_about(demo.out) == []
     assert "Traceback" not in demo.said + "".join(children_log(demo).values())
 

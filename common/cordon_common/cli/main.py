@@ -30,7 +30,11 @@ _KNOWN = {
 
 def run() -> None:
     """Run the command line and end the process with its exit code."""
-    sys.exit(main(sys.argv[1:]))
+    try:
+        status = main(sys.argv[1:])
+    except KeyboardInterrupt:  # a Ctrl-C that came while `main` was already ending
+        status = INTERRUPTED
+    sys.exit(status)
 
 
 def main(arguments: Sequence[str]) -> int:

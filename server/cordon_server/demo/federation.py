@@ -134,6 +134,7 @@ class Federation:
             status = cordon(list(arguments))
         if status == INTERRUPTED:
             raise KeyboardInterrupt
+        self.processes.raise_if_interrupted()
         if status not in allow:
             verb = " ".join(arguments[:2])
             raise CheckFailed("CK902", f"cordon {verb} ended with {status}", why=told.getvalue())

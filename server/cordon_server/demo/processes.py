@@ -34,20 +34,37 @@ class Processes:
 
     logs: Path
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-    _earlier: Any = field(default=None, init=False, repr=False)  # what SIGTERM did before
+    _earlier: dict[int, Any] = field(default_factory=dict, init=False, repr=False)
+    _interrupted: bool = field(default=False, init=False, repr=False)
 
     def __enter__(self) -> Self:
         self.logs.mkdir(parents=True, exist_ok=True)
         if threading.current_thread() is threading.main_thread():
-            self._earlier = signal.signal(signal.SIGTERM, _end_by_exception)
+            self._earlier = {
+                signal.SIGTERM: signal.signal(signal.SIGTERM, _end_by_exception),
+                signal.SIGINT: signal.signal(signal.SIGINT, self._interrupt),
+            }
         return self
+
+    def _interrupt(self, _number: int, _frame: FrameType | None) -> NoReturn:
+        self._interrupted = True
+        raise KeyboardInterrupt
+
+    def raise_if_interrupted(self) -> None:
+        """End at the next step when Ctrl-C came where Python drops exceptions (a finaliser, say).
+
+        Raises:
+            KeyboardInterrupt: when it was pressed at any time before.
+        """
+        if self._interrupted:
+            raise KeyboardInterrupt
 
     def __exit__(self, *_: object) -> None:
         try:
             self.stop()
         finally:
-            if self._earlier is not None:
-                signal.signal(signal.SIGTERM, self._earlier)
+            for number, handler in self._earlier.items():
+                signal.signal(number, handler)
 
     def start(self, name: str, *arguments: str) -> None:
         """Start `cordon <arguments>` in the background; its output goes to a log of its name.
@@ -76,6 +93,7 @@ class Processes:
         """
         deadline = time.monotonic() + timeout_s
         while not ready():
+            self.raise_if_interrupted()
             self.check_alive()
             if time.monotonic() > deadline:
                 raise CheckFailed("CK901", f"{what} was not ready after {timeout_s:.0f} s")
