@@ -1,5 +1,6 @@
 """The README's walk-through, typed as it stands: a consortium on one machine, to the verdict."""
 
+import contextlib
 import os
 import re
 import signal
@@ -60,9 +61,10 @@ def test_the_readme_walk_through_ends_with_a_verdict(tmp_path):
     workplace(tmp_path)
     script = "\n".join(commands()).replace("8443", free_port())
     # a person waits until the coordinator says that it serves; so does the script
+    serve = "cordon coordinator serve coordinator &"
+    assert serve in script
     script = script.replace(
-        "cordon study launch",
-        "until grep -q 'serving at' ../told; do sleep 0.2; done\ncordon study launch",
+        serve, f"{serve}\nuntil grep -q 'serving at' ../told; do sleep 0.2; done"
     )
     told = tmp_path / "told"
     with told.open("wb") as output:
@@ -78,9 +80,10 @@ def test_the_readme_walk_through_ends_with_a_verdict(tmp_path):
         try:
             status = shell.wait(TIMEOUT_S)
         finally:
-            os.killpg(shell.pid, signal.SIGTERM)
-            time.sleep(3)
-            os.killpg(shell.pid, signal.SIGKILL)
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                with contextlib.suppress(ProcessLookupError):  # everything has ended
+                    os.killpg(shell.pid, number)
+                    time.sleep(3)
     text = told.read_text()
     assert status == 0, text[-4000:]
     assert "has finished" in text
