@@ -95,14 +95,18 @@ class Control:
     def enrol(self, public_line: str, name: str) -> int:
         """Register a SuperNode's public key (OpenSSH line) and return its node id.
 
-        Enrolling the same key again returns the id that it has.
+        Enrolling the same key again, or from two processes at once, returns the id that it has.
         """
         public_key = _pem(public_line)
-        for node in self._call(self._client.ListNodes, ListNodesRequest()).nodes_info:
-            if node.public_key == public_key and node.status != _UNREGISTERED:
-                return node.node_id
+        if (known := self._node_id(public_key)) is not None:
+            return known
         request = RegisterNodeRequest(public_key=public_key, name=name)
-        return self._call(self._client.RegisterNode, request).node_id
+        try:
+            return self._call(self._client.RegisterNode, request).node_id
+        except ControlRefused:
+            if (known := self._node_id(public_key)) is None:
+                raise
+            return known
 
     def withdraw(self, node_id: int) -> None:
         """Unregister a SuperNode; its key is then refused for ever."""
@@ -150,6 +154,12 @@ class Control:
         except ControlRefused:
             if not self.run(run_id).finished:
                 raise
+
+    def _node_id(self, public_key: bytes) -> int | None:
+        for node in self._call(self._client.ListNodes, ListNodesRequest()).nodes_info:
+            if node.public_key == public_key and node.status != _UNREGISTERED:
+                return node.node_id
+        return None
 
     def _call(self, method: Callable[[_R], _T], request: _R) -> _T:
         try:
