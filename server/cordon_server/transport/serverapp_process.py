@@ -22,7 +22,6 @@ from flwr.serverapp import ServerApp
 from flwr.supercore.constant import TaskType
 from flwr.supercore.exit import register_signal_handlers
 from flwr.supercore.heartbeat import HeartbeatSender, make_task_heartbeat_fn_http
-from flwr.supercore.inflatable.inflatable_utils import pull_objects
 from flwr.supercore.interceptors import (
     RuntimeVersionHttpInterceptor,
     SuperExecAuthHttpInterceptor,
@@ -31,14 +30,12 @@ from flwr.supercore.retry import http_retry
 from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.supercore.telemetry import EventType
-from flwr.superlink.grid import HttpGrid
 
 from cordon_common.processes import end_with_parent
+from cordon_server.transport.steady_grid import SteadyGrid
 
 POLL_S = 0.5
 RECONNECT_MAX_DELAY_S = 2
-OBJECT_BACKOFF_S = 0.02
-OBJECT_BACKOFF_CAP_S = 0.5
 
 _LOG = logging.getLogger(__name__)
 
@@ -64,10 +61,6 @@ def main() -> int:
     settings = ServerAppSettings(**json.loads(end_with_parent()))
     certificate = Path(settings.ca_certificate).read_bytes()
     setattr(http_retry, "MAX_RETRY_DELAY", RECONNECT_MAX_DELAY_S)  # noqa: B010 - not exported
-    pull_objects.__kwdefaults__ = (pull_objects.__kwdefaults__ or {}) | {
-        "initial_backoff": OBJECT_BACKOFF_S,
-        "backoff_cap": OBJECT_BACKOFF_CAP_S,
-    }
     app = _load(settings.server_app)
     token = _wait_for_run(settings, certificate)
     return _Execution(settings.address, certificate, token).run(app)
@@ -113,7 +106,7 @@ class _Execution:
     """One run from taking to finishing; its outcome reaches the SuperLink however it ends."""
 
     def __init__(self, address: str, certificate: bytes, token: str) -> None:
-        self._grid = HttpGrid(address, root_certificates=certificate, token=token)
+        self._grid = SteadyGrid(address, root_certificates=certificate, token=token)
         self._client: RuntimeHttpClient = self._grid._runtime_client  # noqa: SLF001 - as Flower does
         self._heartbeat = HeartbeatSender(make_task_heartbeat_fn_http(self._client))
         self._context: Context | None = None

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Final
 
 import anyio.to_thread
-from flwr.supercore.corestate import sql_corestate
 from flwr.supercore.corestate.sql_corestate import SqlCoreState
 from flwr.supercore.routers.runtime.tracing import RuntimeTracingMiddleware
 from flwr.superlink.routers.control import middlewares as control
@@ -20,11 +19,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from cordon_common.errors import CordonError
 
 CLEANUP_EVERY_S = 1.0
-STALLED_AFTER_S = 60
-"""A sender that delivers no further part (5 MiB) for so long is given up; Flower waits 180 s.
-
-The campaign waits with it, when a site died between announcing and delivering its reply.
-"""
 _NOWHERE = "\0"  # no path starts with it: event log and tracing are never switched on here
 _PATHS: Final[dict[type[BaseHTTPMiddleware], str]] = {
     control.ControlSensitiveResponseMiddleware: "/v1/control/",
@@ -36,7 +30,6 @@ _PATHS: Final[dict[type[BaseHTTPMiddleware], str]] = {
     RuntimeTracingMiddleware: _NOWHERE,
 }
 _CLEANUP = "_cleanup_expired_task_tokens"
-_STALLED = "OBJECT_PUSH_SESSION_TTL_SECONDS"
 
 
 class OneWorker:
@@ -56,19 +49,16 @@ class OneWorker:
 
 
 def tune() -> None:
-    """Let middleware see only its paths, clean up once a second, give up stalled senders earlier.
+    """Let middleware see only the paths that it acts on, and clean up once a second.
 
     Raises:
-        CordonError: TR001 when Flower's state has no such clean-up or time limit any more.
+        CordonError: TR001 when Flower's state has no such clean-up any more.
     """
     for middleware, path in _PATHS.items():
         _enter_only_for(middleware, path)
     cleanup = getattr(SqlCoreState, _CLEANUP, None)
     if cleanup is None:
         raise CordonError("TR001", why=f"SqlCoreState.{_CLEANUP} is gone")
-    if not hasattr(sql_corestate, _STALLED):
-        raise CordonError("TR001", why=f"sql_corestate.{_STALLED} is gone")
-    setattr(sql_corestate, _STALLED, STALLED_AFTER_S)
     setattr(SqlCoreState, _CLEANUP, _at_most_every(CLEANUP_EVERY_S, cleanup))
 
 

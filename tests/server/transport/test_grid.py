@@ -130,6 +130,22 @@ def test_a_gateway_that_restarted_with_the_message_is_asked_again(fake_grid, sit
     assert [m.metadata.dst_node_id for m in grid.received] == [1, 2, 2]
 
 
+def test_everybody_awaited_is_asked_again_after_the_superlink_was_away(fake_grid, site):
+    """It may have died after it had counted a message as delivered and before the node had it."""
+    grid = fake_grid(n1=site(), n2=site(lambda _: None))
+    grid.interruptions = 4
+
+    def interrupt(polls):
+        if polls == 5:
+            grid.sites[2].behave = lambda m: {"reply": m.content["cordon"]["request"]}
+            grid.interruptions += 2
+
+    grid.on_poll = interrupt
+    replies = exchange(grid, {1: b"x", 2: b"y"}, rpc="train", timeout_s=5)
+    assert codes(replies) == {1: "ok", 2: "ok"}
+    assert [m.metadata.dst_node_id for m in grid.received] == [1, 2, 2]
+
+
 def test_a_site_that_is_only_slow_is_not_asked_twice(fake_grid, site):
     grid = fake_grid(n1=site(), n2=site(lambda _: None))
     exchange(grid, {1: b"x", 2: b"y"}, rpc="train", timeout_s=0.2)

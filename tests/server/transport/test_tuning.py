@@ -6,7 +6,6 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from flwr.supercore.corestate import sql_corestate
 from flwr.supercore.corestate.sql_corestate import SqlCoreState
 from flwr.superlink import main as superlink_main
 from flwr.superlink.routers.fleet.node_auth import NodeAuthMiddleware
@@ -22,8 +21,7 @@ def restored(monkeypatch):
     """Undoes what `tune` replaces."""
     for middleware in tuning._PATHS:
         monkeypatch.setattr(middleware, "__call__", middleware.__call__)
-    for owner, name in ((SqlCoreState, tuning._CLEANUP), (sql_corestate, tuning._STALLED)):
-        monkeypatch.setattr(owner, name, getattr(owner, name))
+    monkeypatch.setattr(SqlCoreState, tuning._CLEANUP, getattr(SqlCoreState, tuning._CLEANUP))
     return monkeypatch
 
 
@@ -92,19 +90,6 @@ def test_the_clean_up_runs_at_most_once_a_second(restored):
 
 def test_a_clean_up_that_has_moved_is_a_coded_error(restored):
     restored.delattr(SqlCoreState, tuning._CLEANUP)
-    with pytest.raises(CordonError, match="TR001"):
-        tune()
-
-
-def test_a_sender_that_delivers_nothing_more_is_given_up_after_a_minute(restored):
-    tune()
-    for method in (SqlCoreState.start_session, SqlCoreState.store_object):
-        assert tuning._STALLED in method.__code__.co_names
-        assert method.__globals__[tuning._STALLED] == 60
-
-
-def test_a_time_limit_that_has_moved_is_a_coded_error(restored):
-    restored.delattr(sql_corestate, tuning._STALLED)
     with pytest.raises(CordonError, match="TR001"):
         tune()
 
