@@ -171,7 +171,7 @@ def install(environment: Environment, *, allow_cuda: bool) -> None:
     )
     say("4/4 the pinned packages and Cordon itself, editable (some minutes the first time)")
     arguments = ["--no-build-isolation", "--group", "dev"]
-    for project in ("./common", "./client", "./server[demo]"):
+    for project in ("./common", "./client[gateway,vault,omics,cluster]", "./server[demo,postgres]"):
         arguments += ["--editable", project]
     environment.pip_install(arguments, "installing the packages")
 

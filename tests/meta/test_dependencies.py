@@ -63,15 +63,20 @@ def test_the_coordinator_installs_no_torch_and_no_opacus():
 
 
 def test_a_hospital_does_not_install_the_coordinators_side():
-    brought = closure("cordon-client")
+    brought = closure("cordon-client[gateway,vault,omics,cluster]")
     assert "cordon-server" not in brought
     assert {"torch", "flwr"} <= brought
 
 
+def test_vault_and_gateway_install_nothing_of_each_other():
+    assert closure("cordon-client[gateway]").isdisjoint({"torch", "opacus", "pandas"})
+    assert closure("cordon-client[vault,omics]").isdisjoint({"flwr", "httpx", "uvicorn"})
+
+
 def test_flower_and_torch_are_pinned_exactly():
-    assert "flwr==1.41.0" in project("client")["dependencies"]
+    assert "flwr==1.41.0" in project("client")["optional-dependencies"]["gateway"]
     assert "flwr==1.41.0" in project("server")["dependencies"]
-    assert "torch==2.13.0" in project("client")["dependencies"]
+    assert "torch==2.13.0" in project("client")["optional-dependencies"]["vault"]
 
 
 def test_everything_installed_is_pinned_to_what_is_installed(constraints):
@@ -122,7 +127,11 @@ def test_what_a_side_imports_it_declares(name, shipped):
         for side in {SIDES[name], "common"}
         for table in [project(side)]
         for line in table["dependencies"]
-        + (table.get("optional-dependencies", {}).get("demo", []) if side == SIDES[name] else [])
+        + (
+            [each for extra in table.get("optional-dependencies", {}).values() for each in extra]
+            if side == SIDES[name]
+            else []
+        )
     }
     providers = packages_distributions()
     undeclared = {}
