@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from cordon_common.canonical import Json
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from cordon_common.canonical import Json
 
 
 @dataclass(frozen=True)
