@@ -1,0 +1,1 @@
+"""What the privacy kernel costs next to plain training, raw primitives and its peers."""
