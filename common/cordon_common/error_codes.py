@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
+from cordon_common.qc.codes import QUALITY_CODES
+
 
 @dataclass(frozen=True)
 class CodeInfo:
@@ -387,6 +389,7 @@ CODES: dict[str, CodeInfo] = {
     "CK109": CodeInfo(
         "a quality check could not be carried out", "see the local QC report for the check"
     ),
+    **{code: CodeInfo(title, fix) for code, (title, fix) in QUALITY_CODES.items()},
 }
 
 

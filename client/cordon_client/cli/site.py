@@ -79,9 +79,23 @@ def doctor(home: Home, *, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def qc(
-    cohort: Annotated[Path, typer.Argument(help="A cohort file, or a site's folder.")],
-    study: Annotated[Path, typer.Option(help="The study: YAML, or the signed file.")],
+def qc(  # noqa: PLR0913, PLR0917 - one parameter per option
+    cohort: Annotated[
+        Path, typer.Argument(help="A file, a folder, a cohort manifest, or a site's folder.")
+    ],
+    study: Annotated[
+        Path | None, typer.Option(help="Check a clinical table against this study (YAML, signed).")
+    ] = None,
+    modality: Annotated[
+        str | None, typer.Option(help="Read files as this modality instead of recognising them.")
+    ] = None,
+    profile: Annotated[
+        list[Path] | None, typer.Option(help="Thresholds for the assay (YAML). May be repeated.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that check samples.")] = 1,
+    ray: Annotated[
+        str | None, typer.Option(help="Address of a Ray cluster that sees the same files.")
+    ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the report; it stays here.")
     ] = Path("qc-report"),
@@ -89,19 +103,10 @@ def qc(
     as_json: AsJson = False,
 ) -> None:
     """Run quality control locally and write the full report; nothing leaves, nothing is spent."""
-    from cordon_client.cli.render import qc_json, qc_view
-    from cordon_client.local_qc import check_locally
-    from cordon_client.qc.report import write_report
-    from cordon_common.cli import console
+    from cordon_client.cli.quality import Asked, run
+    from cordon_client.qc.pool import Where
 
-    checked, result = check_locally(cohort, study)
-    report = write_report(output, checked, result)
-    if as_json:
-        console.print_json(qc_json(result))
-    else:
-        console.show(qc_view(result))
-        console.note(f"full report: {report}")
-    result.require_trainable()
+    run(Asked(cohort, study, modality, profile or [], Where(jobs, ray), output, as_json))
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from cordon_client.qc.judge_features import Finding, result_of
+from cordon_client.qc.finding import Finding, result_of
 from cordon_common.qc.fates import KEPT_FATES, RecordFate
 
 if TYPE_CHECKING:

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cordon_client.qc.fates import outside
+from cordon_client.qc.finding import Finding, result_of
 from cordon_common.protocol.dictionary import NumberFeature
-from cordon_common.qc.checks import judge
-from cordon_common.qc.registry import REGISTRY
-from cordon_common.qc.verdict import CheckResult, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
     from cordon_client.qc.measure import FeatureStats
     from cordon_common.protocol.study import Study
     from cordon_common.qc.profile import Profile
+    from cordon_common.qc.verdict import CheckResult
 
     Values = npt.NDArray[np.float64]
 
@@ -37,41 +36,6 @@ _DISTINCT = 3
 _SIGNIFICANT_Z = 3.29
 _DIGIT_MIN_VALUES, _DIGIT_MIN_SPAN = 50, 40.0
 _CONSTANT_MIN_VALUES = 20
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What a check saw: a value to judge, the records behind it, and what only it can say.
-
-    value None: there was nothing to judge. waived: the value is not evidence (too few records).
-    study_limit: the study's own bound, which replaces the registry's.
-    """
-
-    check: str
-    value: float | None
-    affected: int | None = None
-    detail: str = ""
-    waived: bool = False
-    study_limit: float | None = None
-
-
-def result_of(finding: Finding, profile: Profile, subject: str | None = None) -> CheckResult:
-    """Compare a finding with the profile's thresholds."""
-    warn, fail = profile.thresholds(finding.check, finding.study_limit)
-    severity = judge(finding.value, warn=warn, fail=fail)
-    if finding.waived and severity in {Severity.WARN, Severity.FAIL}:
-        severity = Severity.PASS
-    notable = severity in {Severity.WARN, Severity.FAIL, Severity.ERROR}
-    return CheckResult(
-        check=finding.check,
-        severity=severity,
-        subject=subject,
-        value=finding.value,
-        threshold=fail if severity is Severity.FAIL else warn,
-        affected=finding.affected,
-        reason=REGISTRY[finding.check].reason if notable else None,
-        detail=finding.detail if notable else "",
-    )
 
 
 def judge_features(

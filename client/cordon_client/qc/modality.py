@@ -117,12 +117,31 @@ class Progress(Protocol):
         ...
 
 
+class CheckFile(Protocol):
+    """Checks samples that share their files; one SampleQc per sample, in the same order."""
+
+    def __call__(
+        self, samples: Sequence[SampleFiles], profile: Profile, progress: Progress, /
+    ) -> tuple[SampleQc, ...]:
+        """Read the file once."""
+        ...
+
+
 @dataclass(frozen=True)
 class Modality:
     """A modality as the registry of modalities lists it.
 
-    recognises: whether a file is one of this modality's formats, by name and first bytes.
-    samples: lists the samples of a file that holds many; None where one file is one sample.
+    recognises: whether a file is one of this modality's formats, by name and first bytes. Field
+    libraries are imported inside the functions, so that the table of modalities costs nothing.
+
+    Which samples a folder holds, without a manifest: `group` makes them of the recognised files
+    (read pairs); else `samples` lists those inside each file; else each file is one sample.
+    check_file: checks all samples of one file in one pass, in their order; used instead of
+    `check_sample` wherever several samples share a file.
+
+    A file that cannot be read raises a DataError, which excludes its samples; nothing else may be
+    raised on purpose. `check_sample` and `check_file` must be importable by name (they run in
+    other processes).
     """
 
     name: str
@@ -132,3 +151,5 @@ class Modality:
     check_sample: Callable[[SampleFiles, Profile, Progress], SampleQc]
     check_cohort: Callable[[Sequence[SampleFiles], Sequence[SampleQc], Profile], CohortQc]
     samples: Callable[[Path], tuple[str, ...]] | None = None
+    group: Callable[[Sequence[Path]], tuple[SampleFiles, ...]] | None = None
+    check_file: CheckFile | None = None

@@ -50,9 +50,9 @@ def write_report(
         SystemFault: SY001 when the disk is full, SY010 when the folder cannot be written.
     """
     value = report_value(study, qc, model)
-    _replace(folder / JSON_NAME, canonical_bytes(value))
+    replace_file(folder / JSON_NAME, canonical_bytes(value))
     page = folder / HTML_NAME
-    _replace(page, report_html(value).encode())
+    replace_file(page, report_html(value).encode())
     return page
 
 
@@ -115,7 +115,12 @@ def _model_sentence(model: Json) -> str:
     )
 
 
-def _replace(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file of the report, for its owner alone, at once or not at all.
+
+    Raises:
+        SystemFault: SY001 when the disk is full, SY010 when the folder cannot be written.
+    """
     temporary = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -9,7 +9,7 @@ may never choose records. The registry refuses a row that breaks this.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from cordon_common.qc.verdict import CheckClass, ReasonCode, Scope, Severity
 
@@ -19,15 +19,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Bounds:
-    """Where a check starts to warn and to fail: `value > bound`, in `unit`; None = never.
+    """Where a check starts to warn and to fail, in `unit`; None = never.
 
-    source: where the numbers come from.
+    source: where the numbers come from. worse: "higher" warns at `value > warn`, "lower" at
+    `value < warn`.
     """
 
     unit: str
     source: str
     warn: float | None = None
     fail: float | None = None
+    worse: Literal["higher", "lower"] = "higher"
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,11 @@ class Wording:
 
 @dataclass(frozen=True)
 class CheckSpec:
-    """One row of the table; `excludes`: it takes single records out of training."""
+    """One row of the table.
+
+    excludes: it takes single records, or samples that fail it, out of training. assay_dependent:
+    what it finds is normal for some assays, so a profile may make it more lenient, or cap it.
+    """
 
     id: str
     modality: str
@@ -52,14 +58,18 @@ class CheckSpec:
     wording: Wording
     stability: int | None
     excludes: bool = False
+    assay_dependent: bool = False
 
     def __post_init__(self) -> None:
         if self.excludes and self.stability is None:
             raise ValueError(f"{self.id}: a rule of unbounded stability may not exclude records")
         if self.stability is not None and self.stability < 1:
             raise ValueError(f"{self.id}: stability counts patients and starts at 1")
-        if self.bounds.fail is not None and self.check_class is not CheckClass.LOCAL_HARD:
-            raise ValueError(f"{self.id}: only a local_hard check may fail")
+        may_fail = self.check_class is CheckClass.LOCAL_HARD or self.scope is Scope.SAMPLE
+        if self.bounds.fail is not None and not may_fail:
+            raise ValueError(f"{self.id}: only a local_hard check, or one of a sample, may fail")
+        if self.assay_dependent and self.scope is not Scope.SAMPLE:
+            raise ValueError(f"{self.id}: only checks of samples depend on the assay")
 
 
 class Registry:
@@ -78,12 +88,23 @@ class Registry:
     def __contains__(self, check: object) -> bool:
         return check in self._specs
 
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Name the modalities that have checks, in the order of the table."""
+        return tuple(dict.fromkeys(spec.modality for spec in self._specs.values()))
+
     def of(self, modality: str) -> tuple[CheckSpec, ...]:
         """List the checks of a modality in their fixed order."""
         return tuple(spec for spec in self._specs.values() if spec.modality == modality)
 
 
-def judge(value: float | None, *, warn: float | None, fail: float | None) -> Severity:
+def judge(
+    value: float | None,
+    *,
+    warn: float | None,
+    fail: float | None,
+    worse: Literal["higher", "lower"] = "higher",
+) -> Severity:
     """Turn a value into a severity: beyond `fail` fails, beyond `warn` warns.
 
     None means that there was nothing to judge (`not_applicable`); NaN is an `error`, never a pass.
@@ -92,8 +113,9 @@ def judge(value: float | None, *, warn: float | None, fail: float | None) -> Sev
         return Severity.NOT_APPLICABLE
     if value != value:  # noqa: PLR0124 - only NaN differs from itself
         return Severity.ERROR
-    if fail is not None and value > fail:
+    sign = 1 if worse == "higher" else -1
+    if fail is not None and sign * value > sign * fail:
         return Severity.FAIL
-    if warn is not None and value > warn:
+    if warn is not None and sign * value > sign * warn:
         return Severity.WARN
     return Severity.PASS

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from cordon_common.qc.batch_checks import CHECKS as BATCH_CHECKS
 from cordon_common.qc.checks import Bounds, CheckSpec, Registry, Wording
 from cordon_common.qc.clinical_checks import CHECKS as CLINICAL_TABLE_CHECKS
+from cordon_common.qc.sample_checks import CHECKS as SAMPLE_CHECKS
 from cordon_common.qc.verdict import CheckClass, ReasonCode, Scope
 
 CROSS_SITE = "cross-site"
@@ -47,4 +49,14 @@ CROSS_SITE_CHECKS = (
     ),
 )
 
-REGISTRY = Registry((*CLINICAL_TABLE_CHECKS, *CROSS_SITE_CHECKS))
+TABLES = (
+    CLINICAL_TABLE_CHECKS,
+    SAMPLE_CHECKS,
+    BATCH_CHECKS,
+    # laboratory modalities, one line each: reads, alignments, variants, identity
+    # counts, cells, taxa, proteins, sequences, signals, images
+    CROSS_SITE_CHECKS,
+)
+"""Every table of checks there is; a modality's checks exist once its table stands here."""
+
+REGISTRY = Registry(spec for table in TABLES for spec in table)

@@ -42,6 +42,7 @@ class Scope(StrEnum):
     """What a check judges."""
 
     RECORD = "record"
+    SAMPLE = "sample"
     FEATURE = "feature"
     COHORT = "cohort"
 
@@ -49,7 +50,8 @@ class Scope(StrEnum):
 class CheckClass(StrEnum):
     """What a failed check may lead to.
 
-    local_hard: the site does not train. local_soft and cross_site: shown, never a gate.
+    local_hard: the site does not train (a sample: it is left out, and the command fails).
+    local_soft and cross_site: shown, never a gate.
     """
 
     LOCAL_HARD = "local_hard"
@@ -87,6 +89,20 @@ class ReasonCode(StrEnum):
     CHECKS_CONTRADICT_VERDICT = "checks_contradict_verdict"
     OTHER_PROFILE = "other_profile"
     TOO_FEW_SITES = "too_few_sites"
+    # samples and their files, any modality
+    FILE_UNREADABLE = "file_unreadable"
+    CHECK_CRASHED = "check_crashed"
+    NOT_CONFORMANT = "not_conformant"
+    LOW_DEPTH = "low_depth"
+    LOW_QUALITY = "low_quality"
+    CONTAMINATION = "contamination"
+    OUTLIER = "outlier"
+    SWAPPED_SAMPLE = "swapped_sample"
+    BATCH_EFFECT = "batch_effect"
+    BATCH_CONFOUNDED = "batch_confounded"
+    # reads, alignments, variants, identity
+
+    # counts, cells, taxa, proteins, sequences, signals, images
 
 
 @dataclass(frozen=True)

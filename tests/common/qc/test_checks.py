@@ -33,12 +33,13 @@ def test_stability_counts_patients_and_starts_at_one():
 
 @pytest.mark.parametrize("check_class", [CheckClass.LOCAL_SOFT, CheckClass.CROSS_SITE])
 def test_only_a_local_hard_check_may_fail(check_class):
-    with pytest.raises(ValueError, match="only a local_hard check may fail"):
+    with pytest.raises(ValueError, match="only a local_hard check"):
         replace(FEATURE, check_class=check_class, bounds=Bounds("share", "test", fail=0.5))
 
 
 def test_every_row_says_where_its_thresholds_come_from_and_what_to_do():
-    for spec in (*REGISTRY.of(CLINICAL_TABLE), *REGISTRY.of(CROSS_SITE)):
+    assert {CLINICAL_TABLE, CROSS_SITE} < set(REGISTRY.modalities)
+    for spec in (spec for modality in REGISTRY.modalities for spec in REGISTRY.of(modality)):
         assert spec.bounds.source
         assert spec.bounds.warn is not None or spec.bounds.fail is not None
         assert spec.wording.title
@@ -66,6 +67,16 @@ def test_the_registry_lists_a_modality_in_a_fixed_order():
 )
 def test_a_value_beyond_a_bound_gets_its_severity(value, severity):
     assert judge(value, warn=0.15, fail=0.5) is severity
+
+
+def test_a_lower_value_can_be_the_worse_one():
+    severities = [judge(value, warn=0.8, fail=0.5, worse="lower") for value in (0.9, 0.8, 0.7, 0.4)]
+    assert severities == [Severity.PASS, Severity.PASS, Severity.WARN, Severity.FAIL]
+
+
+def test_only_checks_of_samples_depend_on_the_assay():
+    with pytest.raises(ValueError, match="only checks of samples depend"):
+        replace(FEATURE, assay_dependent=True)
 
 
 def test_without_bounds_nothing_is_flagged():

@@ -8,6 +8,7 @@ from cordon_common.errors import ProtocolError
 from cordon_common.qc.clinical_checks import CLINICAL_TABLE
 from cordon_common.qc.profile import Profile, builtin_profile, load_profile
 from cordon_common.qc.registry import REGISTRY
+from cordon_common.qc.verdict import Scope, Severity
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs" / "qc"
 
@@ -18,15 +19,30 @@ def profile(checks):
     )
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_profile_file_says_what_the_program_does(path):
+PATHS = sorted(CONFIGS.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_every_profile_file_is_called_as_it_says_and_changes_something_or_is_the_default(path):
+    """`<modality>.v1` writes the program's own values out; any other file is for one assay."""
     written = load_profile(path)
-    built_in = builtin_profile(written.name)
     assert path.stem == written.name
-    for spec in REGISTRY.of(CLINICAL_TABLE):
-        assert written.thresholds(spec.id) == built_in.thresholds(spec.id)
-        states_nothing = spec.id == "cohort.patients"  # its limit is the study's
-        assert (spec.id in written.checks) is not states_nothing
+    built_in = builtin_profile(f"{written.modality}.v1")
+    checks = REGISTRY.of(written.modality)
+    moved = [
+        spec.id
+        for spec in checks
+        if written.thresholds(spec.id) != built_in.thresholds(spec.id)
+        or written.severity(spec.id, 1e9) != built_in.severity(spec.id, 1e9)
+        or written.severity(spec.id, -1e9) != built_in.severity(spec.id, -1e9)
+    ]
+    if written.name != built_in.name:
+        assert moved
+        assert written.description
+        return
+    assert moved == []
+    states_nothing = {"cohort.patients"}  # its limit is the study's
+    assert {spec.id for spec in checks} - set(written.checks) <= states_nothing
 
 
 def test_a_site_can_be_stricter_than_the_study_and_never_more_lenient():
@@ -67,3 +83,29 @@ def test_a_broken_profile_file_names_the_field(tmp_path):
         load_profile(path)
     assert caught.value.code == "PR004"
     assert "checks.feature.missing.warn" in caught.value.why
+
+
+def test_a_check_that_depends_on_the_assay_may_be_capped_and_no_other(monkeypatch):
+    dependent = {spec.id for m in REGISTRY.modalities for spec in REGISTRY.of(m)}
+    dependent = {check for check in dependent if REGISTRY[check].assay_dependent}
+    assert all(REGISTRY[check].scope is Scope.SAMPLE for check in dependent)
+    with pytest.raises(ValueError, match="means the same in every assay"):
+        profile({"feature.missing": {"at_most": "pass"}})
+    for check in sorted(dependent):
+        spec = REGISTRY[check]
+        worst_value = 1e9 if spec.bounds.worse == "higher" else -1e9
+        own = Profile.model_validate(
+            {
+                "cordon": 1,
+                "name": "own.v1",
+                "modality": spec.modality,
+                "checks": {check: {"at_most": "warn"}},
+            }
+        )
+        assert own.severity(check, worst_value) is Severity.WARN
+
+
+def test_a_profile_for_a_modality_without_checks_is_refused():
+    for modality in ("fortune-telling", "cross-site", "sample", "batch"):
+        with pytest.raises(ValueError, match="no checks are known"):
+            Profile.model_validate({"cordon": 1, "name": "own.v1", "modality": modality})

@@ -1,0 +1,35 @@
+"""The table of modalities, in the order in which a file is offered to them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cordon_common.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cordon_client.qc.modality import Modality
+
+MODALITIES: tuple[Modality, ...] = (
+    # reads, alignments, variants, identity
+    # counts, cells, taxa, proteins, sequences, signals, images
+)
+
+
+def modality_named(name: str) -> Modality:
+    """Look a modality up.
+
+    Raises:
+        UsageError: US050 when there is none of that name.
+    """
+    for modality in MODALITIES:
+        if modality.name == name:
+            return modality
+    known = ", ".join(modality.name for modality in MODALITIES)
+    raise UsageError("US050", why=f"known are: {known}")
+
+
+def modality_of(path: Path) -> Modality | None:
+    """Return the first modality that recognises a file; None when nobody does."""
+    return next((modality for modality in MODALITIES if modality.recognises(path)), None)
