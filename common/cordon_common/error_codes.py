@@ -236,6 +236,10 @@ CODES: dict[str, CodeInfo] = {
         "the file is not an audit bundle",
         "ask for the bundle again, as cordon site export wrote it",
     ),
+    "CK130": CodeInfo(
+        "a study whose audit failed is not registered",
+        "look at the failed rows: cordon audit verify",
+    ),
     "CK901": CodeInfo(
         "a process of the demo did not come up or ended early", "see the logs in the demo's folder"
     ),

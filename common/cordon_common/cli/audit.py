@@ -50,3 +50,61 @@ def verify(bundles: Bundles, *, keys: Keys = None, as_json: AsJson = False) -> N
         console.show(verdict_line(result))
     if result.verdict != "PASS":
         raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    bundles: Bundles,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The page to write; the PDF lies beside it.")
+    ] = Path("audit-report.html"),
+    *,
+    keys: Keys = None,
+    pdf: Annotated[bool, typer.Option(help="Write the same as PDF too.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Write the audit for a reader: privacy facts, budgets, hazards, every release; HTML and PDF."""
+    from cordon_common.audit.facts import audit_facts
+    from cordon_common.audit.page import report_html
+    from cordon_common.audit.printed import report_pdf
+    from cordon_common.cli import console
+    from cordon_common.cli.render import verdict_line
+    from cordon_common.files import replace_file
+    from cordon_common.signing import PublicKey
+
+    trusted = tuple(PublicKey.parse(text) for text in keys or ())
+    facts = audit_facts(bundles, trusted=trusted)
+    replace_file(output, report_html(facts).encode())
+    console.success(f"wrote {output}")
+    if pdf:
+        printed = output.with_suffix(".pdf")
+        replace_file(printed, report_pdf(facts))
+        console.success(f"wrote {printed}")
+    if as_json:
+        console.print_json(facts.as_json())
+    else:
+        console.show(verdict_line(facts.result))
+    if facts.result.verdict != "PASS":
+        raise typer.Exit(1)
+
+
+@app.command()
+def registry(
+    bundles: Bundles,
+    *,
+    study: Annotated[
+        str | None, typer.Option(help="Name, name and version, or digest, if there are several.")
+    ] = None,
+    keys: Keys = None,
+) -> None:
+    """Print a study as a tier-3 entry of the OpenDP Deployments Registry (JSON on stdout)."""
+    from cordon_common.audit.facts import audit_facts
+    from cordon_common.audit.registry import registry_entry
+    from cordon_common.cli import console
+    from cordon_common.signing import PublicKey
+
+    trusted = tuple(PublicKey.parse(text) for text in keys or ())
+    facts = audit_facts(bundles, trusted=trusted)
+    console.print_json(registry_entry(facts, study))
+    if facts.result.verdict != "PASS":
+        console.warning(f"the audit ended with {facts.result.verdict}; the entry says so")

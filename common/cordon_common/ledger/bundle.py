@@ -7,7 +7,6 @@ machines). The manifest names every file's digest; the checkpoint signs the entr
 from __future__ import annotations
 
 import io
-import os
 import re
 import zipfile
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from pydantic import Field
 
 from cordon_common.canonical import Json, canonical_bytes, digest
 from cordon_common.enrolment import KeyText
-from cordon_common.errors import UsageError
+from cordon_common.files import replace_file
 from cordon_common.ledger.coordinator import coordinator_origin
 from cordon_common.ledger.entries import (
     COORDINATOR_KINDS,
@@ -30,7 +29,6 @@ from cordon_common.ledger.entries import (
     StudySigned,
     parse_entry,
 )
-from cordon_common.ledger.log import disk_fault
 from cordon_common.ledger.site import site_origin
 from cordon_common.protocol.dictionary import Slug
 from cordon_common.signing import PublicKey
@@ -191,20 +189,4 @@ def _write(content: _Content, out: Path) -> None:
             info.create_system = 3
             info.external_attr = 0o100644 << 16
             archive.writestr(info, files[name])
-    _replace(out, buffer.getvalue())
-
-
-def _replace(out: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    if not out.parent.is_dir():
-        raise UsageError("US002", f"the folder of {out.name} is not there")
-    partial = out.with_name(out.name + ".partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(out)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise disk_fault(error) from None
+    replace_file(out, buffer.getvalue())

@@ -12,7 +12,6 @@ one complete file, so that a copied file can never silently miss the last entrie
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import sqlite3
 import tempfile
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from cordon_common.clock import timestamp
 from cordon_common.errors import CordonError, IntegrityError, SystemFault
+from cordon_common.files import disk_fault
 from cordon_common.ledger.checkpoint import Checkpoint, note_from
 from cordon_common.ledger.entries import Entry, parse_entry
 from cordon_common.ledger.merkle import Frontier, leaf_hash
@@ -303,12 +303,6 @@ class Log:
         if self._connection.in_transaction:
             with contextlib.suppress(sqlite3.Error):  # the first error is the one to tell
                 self._connection.execute("ROLLBACK")
-
-
-def disk_fault(error: OSError) -> SystemFault:
-    """Return the coded form of a failed write: SY001 for a full disk or quota, else SY101."""
-    full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-    return SystemFault("SY001" if full else "SY101", why=error.strerror or "")
 
 
 def _connect(path: Path, *, create: bool) -> sqlite3.Connection:
