@@ -69,7 +69,7 @@ def terms_of(study: Study) -> Terms:
     clip = study.training.clip_norm
     train_std = plan.training.noise_std_grid / grid.training
     score_std = plan.evaluation.noise_std_grid / grid.evaluation
-    cost = study_epsilon(plan.all_events(), study.privacy.delta)
+    cost = study_epsilon(plan.all_events(), study.privacy.delta, study.privacy.trust_model)
     leaving = (
         Leaving(
             f"quality summary: patients counted in {len(layout.histograms)} public histograms",
@@ -97,7 +97,7 @@ def terms_of(study: Study) -> Terms:
         tuple(_UNPROTECTED[item] for item in study.privacy.unprotected),
         cost.pld,
         cost.rdp,
-        explain(plan.all_events(), study.privacy.delta).sentences,
+        explain(plan.all_events(), study.privacy.delta, study.privacy.trust_model).sentences,
     )
 
 

@@ -17,7 +17,6 @@ from cordon_client.vault.policy import (
 from cordon_common.errors import PolicyRefused, UsageError
 from cordon_common.ledger.site import SiteLedger
 from cordon_common.privacy.accounting import study_epsilon
-from cordon_common.privacy.filter import BudgetFilter
 from cordon_common.privacy.schedule import planned_events
 from cordon_common.protocol.parse import open_study
 from cordon_common.signing import SigningKey
@@ -30,20 +29,27 @@ if TYPE_CHECKING:
     from cordon_client.vault.policy import SitePolicy
     from cordon_common.canonical import Json
     from cordon_common.clock import Clock
-    from cordon_common.protocol.study import Study
+    from cordon_common.protocol.study import Study, TrustModel
     from cordon_common.signing import Envelope
 
 
 @dataclass(frozen=True)
 class StudyBudget:
-    """One approved study: ε of its plan and of what was executed so far, at its own δ."""
+    """One approved study: ε of its plan and of what was executed so far, at its own δ.
+
+    Under the study's own trust model; `local_*` is what the releases cost by themselves, whoever
+    colludes with whom, and is the same for a study without masks.
+    """
 
     name: str
     digest: str
     closed: bool
     delta: float
+    trust_model: TrustModel
     planned_epsilon: float
     spent_epsilon: float
+    local_planned_epsilon: float
+    local_spent_epsilon: float
     releases: int
 
     def as_json(self) -> Json:
@@ -53,10 +59,14 @@ class StudyBudget:
 
 @dataclass(frozen=True)
 class BudgetView:
-    """The lifetime budget and the studies that use it; every ε is recomputed from events."""
+    """The lifetime budget and the studies that use it; every ε is recomputed from events.
+
+    trust_model: under which the policy counts the lifetime budget.
+    """
 
     lifetime_epsilon: float
     lifetime_delta: float
+    trust_model: TrustModel
     held_epsilon: float
     studies: tuple[StudyBudget, ...]
 
@@ -65,6 +75,7 @@ class BudgetView:
         return {
             "lifetime_epsilon": self.lifetime_epsilon,
             "lifetime_delta": self.lifetime_delta,
+            "trust_model": self.trust_model,
             "held_epsilon": self.held_epsilon,
             "studies": [study.as_json() for study in self.studies],
         }
@@ -162,21 +173,21 @@ class Office:
         return BudgetView(
             lifetime.epsilon,
             lifetime.delta,
-            BudgetFilter(lifetime.epsilon, lifetime.delta).spent(held),
+            lifetime.trust_model,
+            self._policy.budget.spent(held),
             tuple(self._study_budget(study) for study, _ in held_studies(self.ledger)),
         )
 
     def lifetime(self, terms: Terms) -> tuple[float, float, float]:
         """Return lifetime ε, ε held now, and ε held once this study is approved as well."""
-        lifetime = self._policy.lifetime
-        budget = BudgetFilter(lifetime.epsilon, lifetime.delta)
+        budget = self._policy.budget
         others = [
             events
             for study, events in held_studies(self.ledger)
             if study.digest != terms.study.digest
         ]
         asked = planned_events(terms.study).all_events()
-        return lifetime.epsilon, budget.spent(others), budget.spent([*others, asked])
+        return budget.epsilon, budget.spent(others), budget.spent([*others, asked])
 
     def export(self, output: Path) -> None:
         """Write the site's audit bundle."""
@@ -191,14 +202,18 @@ class Office:
         check_lifetime(self._policy, others, planned_events(study).all_events())
 
     def _study_budget(self, study: Study) -> StudyBudget:
-        delta = study.privacy.delta
+        delta, trust = study.privacy.delta, study.privacy.trust_model
+        planned = planned_events(study).all_events()
         spent = [charge.event for charge in self.ledger.charges(study.digest)]
         return StudyBudget(
-            study.name,
-            study.digest,
-            self.ledger.is_closed(study.digest),
-            delta,
-            study_epsilon(planned_events(study).all_events(), delta).pld,
-            study_epsilon(spent, delta).pld,
-            len(spent),
+            name=study.name,
+            digest=study.digest,
+            closed=self.ledger.is_closed(study.digest),
+            delta=delta,
+            trust_model=trust,
+            planned_epsilon=study_epsilon(planned, delta, trust).pld,
+            spent_epsilon=study_epsilon(spent, delta, trust).pld,
+            local_planned_epsilon=study_epsilon(planned, delta).pld,
+            local_spent_epsilon=study_epsilon(spent, delta).pld,
+            releases=len(spent),
         )

@@ -152,10 +152,15 @@ CODES: dict[str, CodeInfo] = {
         "update cordon, or ask the coordinator for a study with a known profile",
     ),
     "PR030": CodeInfo(
-        "the study's sums may not fit the ring of 64-bit integers", "lower training.grid_bits"
+        "the study's sums may not fit the ring of integers",
+        "lower training.grid_bits, or set training.ring_bits: 64",
     ),
     "PR031": CodeInfo(
         "no noise keeps the privacy promise of the study", "change privacy.epsilon or privacy.delta"
+    ),
+    "PR033": CodeInfo(
+        "the integer grid is too coarse for a secure sum of this size",
+        "raise training.grid_bits",
     ),
     "PR040": CodeInfo(
         "the model has a layer that the one-backward engine does not know",

@@ -28,6 +28,15 @@ def site_events(replies: Iterable[SiteReply]) -> dict[str, list[Event]]:
 
 def epsilon_spent(study: Study, replies: Iterable[SiteReply]) -> dict[str, Epsilon]:
     """Return ε at the study's δ that each site has spent in this campaign, as executed."""
+    promise = study.privacy
+    return {
+        site: study_epsilon(events, promise.delta, promise.trust_model)
+        for site, events in site_events(replies).items()
+    }
+
+
+def local_epsilon_spent(study: Study, replies: Iterable[SiteReply]) -> dict[str, Epsilon]:
+    """Return what each site's releases cost by themselves, whoever unmasks them."""
     delta = study.privacy.delta
     return {site: study_epsilon(events, delta) for site, events in site_events(replies).items()}
 
@@ -36,4 +45,4 @@ def epsilon_after(study: Study, rounds: int, *, evaluated: bool) -> Epsilon:
     """Return ε at the study's δ after QC and a number of rounds: what every taking part costs."""
     plan = planned_events(study)
     events = [plan.qc, *[plan.training] * rounds, *([plan.evaluation] if evaluated else [])]
-    return study_epsilon(events, study.privacy.delta)
+    return study_epsilon(events, study.privacy.delta, study.privacy.trust_model)

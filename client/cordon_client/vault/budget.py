@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cordon_client.approval import study_of
-from cordon_common.privacy.filter import BudgetFilter
 from cordon_common.privacy.schedule import planned_events
 
 if TYPE_CHECKING:
@@ -38,5 +37,4 @@ def budget_left(policy: SitePolicy, ledger: SiteLedger) -> bool:
         open_here = not ledger.is_closed(study.digest)
         if open_here and len(ledger.charges(study.digest)) < len(events):
             return True
-    budget = BudgetFilter(policy.lifetime.epsilon, policy.lifetime.delta)
-    return budget.remaining([events for _, events in held]) > 0
+    return policy.budget.remaining([events for _, events in held]) > 0

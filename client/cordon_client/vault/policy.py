@@ -14,6 +14,7 @@ from cordon_common.privacy.accounting import study_epsilon
 from cordon_common.privacy.filter import BudgetFilter
 from cordon_common.privacy.schedule import planned_events
 from cordon_common.protocol.parse import load_yaml, parse_model
+from cordon_common.protocol.study import TrustModel
 from cordon_common.signing import PublicKey
 from cordon_common.strict import StrictModel
 
@@ -26,10 +27,15 @@ if TYPE_CHECKING:
 
 
 class Lifetime(StrictModel):
-    """The privacy budget of the dataset over all studies, for ever."""
+    """The privacy budget of the dataset over all studies, for ever.
+
+    `trust_model` says what counts: `local`, what every release of this hospital costs by itself; or
+    `secure-sum`, what masked sums cost when as many sites are honest as the study assumes.
+    """
 
     epsilon: float = Field(gt=0, le=100, examples=[8.0])
     delta: float = Field(gt=0, lt=0.01, examples=[1e-4])
+    trust_model: TrustModel = Field(default="local", examples=["local"])
 
 
 class StudyLimits(StrictModel):
@@ -41,7 +47,8 @@ class StudyLimits(StrictModel):
     min_sites: int = Field(ge=1, examples=[2])
     algorithms: tuple[Literal["dp-fedsgd"], ...] = Field(min_length=1, examples=[["dp-fedsgd"]])
     models: tuple[Literal["logistic", "mlp"], ...] = Field(min_length=1, examples=[["logistic"]])
-    trust_models: tuple[Literal["local"], ...] = Field(min_length=1, examples=[["local"]])
+    trust_models: tuple[TrustModel, ...] = Field(min_length=1, examples=[["local"]])
+    min_colluding_sites: int = Field(default=0, ge=0, examples=[1])
 
 
 class SitePolicy(StrictModel):
@@ -61,6 +68,12 @@ class SitePolicy(StrictModel):
         """The coordinators whose signature counts."""
         return tuple(PublicKey.parse(text) for text in self.trusted_coordinators)
 
+    @property
+    def budget(self) -> BudgetFilter:
+        """The filter that guards the lifetime budget, under the policy's trust model."""
+        lifetime = self.lifetime
+        return BudgetFilter(lifetime.epsilon, lifetime.delta, lifetime.trust_model)
+
 
 def load_policy(path: Path) -> SitePolicy:
     """Read a policy file.
@@ -79,6 +92,7 @@ def policy_entry(policy: SitePolicy) -> PolicySet:
         policy=policy.digest,
         lifetime_epsilon=policy.lifetime.epsilon,
         lifetime_delta=policy.lifetime.delta,
+        lifetime_trust_model=policy.lifetime.trust_model,
         trusted_coordinators=policy.trusted_coordinators,
     )
 
@@ -111,20 +125,8 @@ def check_study(policy: SitePolicy, study: Study, site: str, key: PublicKey) -> 
     entries = [entry for entry in study.roster if entry.site == site]
     if not entries or PublicKey.parse(entries[0].key) != key:
         raise PolicyRefused("PO101")
+    _check_epsilon(policy, study)
     limits = policy.study
-    spent = study_epsilon(planned_events(study).all_events(), study.privacy.delta).pld
-    if spent > study.privacy.epsilon * (1 + 1e-9):
-        raise PolicyRefused(
-            "PO102",
-            "the study's noise does not keep its own epsilon",
-            why=f"it costs {spent:.4g}, it declares {study.privacy.epsilon:.4g}",
-        )
-    if study.privacy.epsilon > limits.max_epsilon or study.privacy.delta > limits.max_delta:
-        raise PolicyRefused(
-            "PO102",
-            why=f"asked epsilon {study.privacy.epsilon:g} at delta {study.privacy.delta:g}; "
-            f"allowed {limits.max_epsilon:g} at {limits.max_delta:g}",
-        )
     gate = study.qc.gate
     if gate.min_patients < limits.min_patients or gate.min_sites < limits.min_sites:
         raise PolicyRefused(
@@ -139,6 +141,40 @@ def check_study(policy: SitePolicy, study: Study, site: str, key: PublicKey) -> 
     )
     if not allowed:
         raise PolicyRefused("PO104")
+    masked = study.privacy.trust_model == "secure-sum"
+    if masked and study.privacy.colluding_sites < limits.min_colluding_sites:
+        raise PolicyRefused(
+            "PO104",
+            why=f"the study assumes that at most {study.privacy.colluding_sites} sites collude; the "
+            f"policy asks for {limits.min_colluding_sites} or more (study.min_colluding_sites)",
+        )
+
+
+def _check_epsilon(policy: SitePolicy, study: Study) -> None:
+    """Hold the study against its own promise, and its cost as this hospital counts it.
+
+    Raises:
+        PolicyRefused: PO102.
+    """
+    promise, limits = study.privacy, policy.study
+    events = planned_events(study).all_events()
+    spent = study_epsilon(events, promise.delta, promise.trust_model).pld
+    if spent > promise.epsilon * (1 + 1e-9):
+        raise PolicyRefused(
+            "PO102",
+            "the study's noise does not keep its own epsilon",
+            why=f"it costs {spent:.4g}, it declares {promise.epsilon:.4g}",
+        )
+    asked = promise.epsilon
+    if promise.trust_model == "secure-sum" and policy.lifetime.trust_model == "local":
+        asked = study_epsilon(events, promise.delta, "local").pld
+    if asked > limits.max_epsilon or promise.delta > limits.max_delta:
+        raise PolicyRefused(
+            "PO102",
+            why=f"asked epsilon {asked:.4g} at delta {promise.delta:g}, counted under the trust "
+            f"model {policy.lifetime.trust_model}; allowed {limits.max_epsilon:g} at "
+            f"{limits.max_delta:g}",
+        )
 
 
 def check_permit(study: Study, today: datetime.date) -> None:
@@ -160,6 +196,5 @@ def check_lifetime(policy: SitePolicy, held: list[list[Event]], asked: list[Even
     Raises:
         BudgetExhausted: BU001.
     """
-    budget = BudgetFilter(policy.lifetime.epsilon, policy.lifetime.delta)
-    if not budget.admits(held, asked):
+    if not policy.budget.admits(held, asked):
         raise BudgetExhausted("BU001")

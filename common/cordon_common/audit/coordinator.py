@@ -99,7 +99,7 @@ def _receipt_problem(run: Run, body: ReleaseReceived) -> str:
         return "the receipt is for another release (replayed)"
     if receipt.release_digest != body.release:
         return "the receipt names another digest"
-    if receipt.event != run.view.planned(body.slot):
+    if not run.view.as_planned(body.slot, receipt.event):
         return "noise or sampling are not what the study implies"
     return ""
 

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cordon_common.canonical import Json
+    from cordon_common.protocol.study import TrustModel
 
 Status = Literal["PASS", "FAIL", "NOT PROVEN"]
 _SHOWN = 3
@@ -29,13 +30,13 @@ class Spending:
     """ε that releases cost, recomputed from the ledger's events; never read from anywhere.
 
     scope: a study's name and version, a calendar year, or "lifetime". budget: the ε that the study
-    or the hospital's policy allows at `delta`, None where there is none.
+    or the hospital's policy allows at `delta` under this trust model, None where there is none.
     """
 
     site: str
     dataset: str
     scope: str
-    trust_model: Literal["local"]
+    trust_model: TrustModel
     releases: int
     delta: float
     epsilon_pld: float

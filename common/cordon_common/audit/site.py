@@ -169,7 +169,8 @@ def _planned(view: View) -> Row:
     problems = [
         f"entry {entry.seq}: the {body.slot.phase} release is not what the signed study implies"
         for entry, body in reserved
-        if body.event != view.planned(body.slot) or body.event.purpose != PURPOSE[body.slot.phase]
+        if not view.as_planned(body.slot, body.event)
+        or body.event.purpose != PURPOSE[body.slot.phase]
     ]
     return judge(
         "plan",

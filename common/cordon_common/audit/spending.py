@@ -1,30 +1,38 @@
-"""ε per study, per year and over the ledger's life, recomputed from events by two accountants."""
+"""ε per study, per year and over the ledger's life, recomputed from events by two accountants.
+
+Masked sums are counted under both trust models: what a hospital's share costs by itself, and what
+the sum costs when as many sites are honest as the study assumes. A budget stands beside the one
+that it is kept under: the study's own trust model, and for the lifetime that of the policy.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cordon_common.audit.result import Spending, judge
 from cordon_common.ledger.entries import PolicySet, ReleaseReserved
 from cordon_common.privacy.accounting import (
+    NO_SLACK,
     Epsilon,
     Tally,
+    paths_epsilon,
     patient_paths,
-    pld_of,
-    rdp_of,
+    slack_of,
     study_epsilon,
     tally,
     total_mu,
 )
-from cordon_common.privacy.events import Event
+from cordon_common.privacy.events import Event, SecureSumRelease
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from cordon_common.audit.bundle import Bundle
     from cordon_common.audit.result import Row
     from cordon_common.audit.views import View
+    from cordon_common.protocol.study import TrustModel
 
 _ROUNDING = 1e-9  # relative; a plan that uses its budget exactly must not fail on the last bit
 _MOST_PATHS = 64
@@ -65,7 +73,9 @@ def check_spending(bundle: Bundle, view: View) -> tuple[tuple[Row, ...], tuple[S
     return rows, spending
 
 
-def composed_epsilon(studies: Sequence[Sequence[Event]], delta: float) -> Epsilon:
+def composed_epsilon(
+    studies: Sequence[Sequence[Event]], delta: float, trust: TrustModel = "local"
+) -> Epsilon:
     """Return ε of several studies for the worst-off patient.
 
     A patient may be a training patient in one study and held out in another; every such path is
@@ -74,17 +84,16 @@ def composed_epsilon(studies: Sequence[Sequence[Event]], delta: float) -> Epsilo
     """
     paths: set[Tally] = {()}
     for events in studies:
-        options = _options(events) if len(paths) < _MOST_PATHS else (tally(events),)
+        few = len(paths) < _MOST_PATHS
+        options = _options(events, trust) if few else (tally(events, trust),)
         paths = {_joined(path, option) for path in paths for option in options}
-    return Epsilon(
-        pld=max(pld_of(path, delta) for path in paths),
-        rdp=max(rdp_of(path, delta) for path in paths),
-    )
+    everything = (event for events in studies for event in events)
+    return paths_epsilon(paths, delta, slack_of(everything) if trust == "secure-sum" else NO_SLACK)
 
 
-def _options(events: Sequence[Event]) -> tuple[Tally, ...]:
+def _options(events: Sequence[Event], trust: TrustModel) -> tuple[Tally, ...]:
     """Return the paths through one study that some patient may be worst off on."""
-    train, holdout = patient_paths(events)
+    train, holdout = patient_paths(events, trust)
     mu_train, mu_holdout = total_mu(train), total_mu(holdout)
     if mu_train is not None and mu_holdout is not None:  # the larger Gaussian dominates the smaller
         return (train if mu_train >= mu_holdout else holdout,)
@@ -104,11 +113,20 @@ def _per_study(bundle: Bundle, view: View) -> tuple[Spending, ...]:
         if carried is None or carried.study is None:
             continue  # the rows on approval and studies fail
         promise = carried.study.privacy
-        cost = study_epsilon(events, promise.delta)
-        found.append(
-            _spending(bundle, carried.name, len(events), promise.delta, cost, promise.epsilon)
-        )
+        for trust in _trust_models([events], promise.trust_model):
+            cost = study_epsilon(events, promise.delta, trust)
+            spent = _spending(bundle, carried.name, trust, len(events), (promise.delta, cost))
+            found.append(_within(spent, promise.epsilon) if trust == promise.trust_model else spent)
     return tuple(found)
+
+
+def _trust_models(
+    studies: Iterable[Sequence[Event]], first: TrustModel = "local"
+) -> tuple[TrustModel, ...]:
+    """Return the trust models that tell something: one, or both once anything was masked."""
+    if not any(isinstance(event, SecureSumRelease) for events in studies for event in events):
+        return (first,)
+    return ("local", "secure-sum")
 
 
 def _per_year(bundle: Bundle, view: View) -> tuple[Spending, ...]:
@@ -116,16 +134,21 @@ def _per_year(bundle: Bundle, view: View) -> tuple[Spending, ...]:
     years = sorted({entry.time[:4] for entry, _ in view.all(ReleaseReserved)})
     found = []
     for year in years:
-        studies = _by_study(view, year)
-        cost = composed_epsilon(list(studies.values()), delta)
-        found.append(_spending(bundle, year, sum(map(len, studies.values())), delta, cost, None))
+        studies = list(_by_study(view, year).values())
+        for trust in _trust_models(studies):
+            cost = composed_epsilon(studies, delta, trust)
+            found.append(_spending(bundle, year, trust, sum(map(len, studies)), (delta, cost)))
     return tuple(found)
 
 
 def _lifetime(bundle: Bundle, view: View) -> tuple[Spending, ...]:
     """Return what was ever spent beside the newest policy."""
-    policies = view.all(PolicySet)
-    return tuple(_under(bundle, policy, _by_study(view)) for _, policy in policies[-1:])
+    studies = _by_study(view)
+    return tuple(
+        _under(bundle, policy, studies, trust)
+        for _, policy in view.all(PolicySet)[-1:]
+        for trust in _trust_models(studies.values(), policy.lifetime_trust_model)
+    )
 
 
 def _at_each_policy(bundle: Bundle, view: View) -> list[Spending]:
@@ -141,16 +164,17 @@ def _at_each_policy(bundle: Bundle, view: View) -> list[Spending]:
         end = policies[i + 1][0].seq if i + 1 < len(policies) else len(view.entries)
         made = [seq for seq in reserved if entry.seq < seq < end]
         if made:
-            found.append(_under(bundle, policy, _by_study(view, until=made[-1])))
+            counted = _by_study(view, until=made[-1])
+            found.append(_under(bundle, policy, counted, policy.lifetime_trust_model))
     return found
 
 
-def _under(bundle: Bundle, policy: PolicySet, studies: ByStudy) -> Spending:
-    cost = composed_epsilon(list(studies.values()), policy.lifetime_delta)
-    releases = sum(map(len, studies.values()))
-    return _spending(
-        bundle, "lifetime", releases, policy.lifetime_delta, cost, policy.lifetime_epsilon
-    )
+def _under(bundle: Bundle, policy: PolicySet, studies: ByStudy, trust: TrustModel) -> Spending:
+    delta = policy.lifetime_delta
+    cost = composed_epsilon(list(studies.values()), delta, trust)
+    spent = _spending(bundle, "lifetime", trust, sum(map(len, studies.values())), (delta, cost))
+    counts = trust == policy.lifetime_trust_model
+    return _within(spent, policy.lifetime_epsilon) if counts else spent
 
 
 def _delta(view: View) -> float:
@@ -171,26 +195,32 @@ def _by_study(view: View, year: str = "", until: int | None = None) -> ByStudy:
 
 
 def _spending(
-    bundle: Bundle, scope: str, releases: int, delta: float, cost: Epsilon, budget: float | None
+    bundle: Bundle, scope: str, trust: TrustModel, releases: int, cost: tuple[float, Epsilon]
 ) -> Spending:
+    """Write down a cost, given as (δ, ε at it)."""
     manifest = bundle.manifest
     return Spending(
         site=manifest.name,
         dataset=manifest.dataset or "",
         scope=scope,
-        trust_model="local",
+        trust_model=trust,
         releases=releases,
-        delta=delta,
-        epsilon_pld=cost.pld,
-        epsilon_rdp=cost.rdp,
-        budget=budget,
+        delta=cost[0],
+        epsilon_pld=cost[1].pld,
+        epsilon_rdp=cost[1].rdp,
+        budget=None,
     )
+
+
+def _within(spent: Spending, budget: float) -> Spending:
+    return replace(spent, budget=budget)
 
 
 def _evidence(items: Sequence[Spending]) -> str:
     return (
         "; ".join(
             f"{item.scope}: {item.epsilon_pld:.4g} of {item.budget:.4g} at delta {item.delta:.3g}"
+            f"{' (secure-sum)' if item.trust_model == 'secure-sum' else ''}"
             for item in items
             if item.budget is not None
         )

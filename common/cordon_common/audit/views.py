@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 from cordon_common.errors import CordonError
 from cordon_common.ledger.bundle import envelope_bytes
 from cordon_common.ledger.entries import Body, StudyApproved, StudySigned
-from cordon_common.privacy.schedule import planned_events
+from cordon_common.privacy.events import SecureSumRelease
+from cordon_common.privacy.schedule import planned_events, smallest_sum, sum_sites
 from cordon_common.protocol.parse import STUDY_TYPE, parse_model
 from cordon_common.protocol.study import Study
 
@@ -51,12 +52,22 @@ class SignedStudy:
         """The bytes under which a bundle must hold it."""
         return envelope_bytes(self.envelope)
 
-    def planned(self, slot: Slot) -> Event | None:
-        """Return the event that the study implies for a slot."""
-        if self.schedule is None:
+    def planned(self, slot: Slot, sites: int | None = None) -> Event | None:
+        """Return the event that the study implies for a slot.
+
+        sites: how many take part in the attempt if it is a masked sum. None when the study cannot
+        be read, or allows no sum over so many.
+        """
+        if self.schedule is None or self.study is None:
             return None
         plan = self.schedule
-        return {"qc": plan.qc, "train": plan.training, "evaluate": plan.evaluation}[slot.phase]
+        if slot.phase != "train":
+            return {"qc": plan.qc, "evaluate": plan.evaluation}[slot.phase]
+        if sites is None:
+            return plan.training
+        if not smallest_sum(self.study) <= sites <= sum_sites(self.study):
+            return None
+        return plan.training_among(sites)
 
 
 @dataclass
@@ -79,10 +90,14 @@ class View:
         """List the entries of one kind with their bodies, in order."""
         return [(entry, entry.body) for entry in self.entries if isinstance(entry.body, kind)]
 
-    def planned(self, slot: Slot) -> Event | None:
-        """Return the event that the slot's study implies, None when the log lacks the study."""
+    def as_planned(self, slot: Slot, event: Event) -> bool:
+        """Tell whether an event is the one that the slot's study implies, and the log has it.
+
+        Of a masked sum the number of sites is the attempt's; it decides the share of noise.
+        """
         carried = self.studies.get(slot.study)
-        return carried.planned(slot) if carried else None
+        sites = event.sites if isinstance(event, SecureSumRelease) else None
+        return carried is not None and carried.planned(slot, sites) == event
 
 
 def _study(seq: int, body: StudyApproved | StudySigned) -> SignedStudy:

@@ -9,6 +9,11 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from cordon_common.audit.result import AuditResult, BundleAudit, Status
+    from cordon_common.protocol.study import TrustModel
+
+SEEN_BY: dict[TrustModel, str] = {"local": "anybody", "secure-sum": "coordinator"}
+"""Who looks on under each trust model: anybody who reads a site's own release, masks or not; or the
+coordinator, who learns masked sums only, with as many colluding sites as the study allows."""
 
 _STYLE: dict[Status, str] = {"PASS": "green", "FAIL": "bold red", "NOT PROVEN": "yellow"}
 
@@ -30,11 +35,13 @@ def verdict_table(part: BundleAudit) -> Table:
 def spending_table(part: BundleAudit) -> Table:
     """Show what the releases cost: always epsilon with its delta, by both accountants."""
     table = Table(title_justify="left", expand=False)
-    for name in ("spent by", "releases", "epsilon (PLD)", "epsilon (RDP)", "allowed", "delta"):
-        table.add_column(name, justify="left" if name == "spent by" else "right")
+    for name in ("spent by", "seen by", "releases", "eps (PLD)", "eps (RDP)", "allowed", "delta"):
+        left = name in {"spent by", "seen by"}
+        table.add_column(name, justify="left" if left else "right", no_wrap=name == "seen by")
     for item in part.spending:
         table.add_row(
             Text(item.scope),
+            SEEN_BY[item.trust_model],
             str(item.releases),
             f"{item.epsilon_pld:.4f}",
             f"{item.epsilon_rdp:.4f}",

@@ -17,6 +17,7 @@ from cordon_common.enrolment import KeyText
 from cordon_common.errors import IntegrityError
 from cordon_common.privacy.events import Event
 from cordon_common.protocol.dictionary import Slug
+from cordon_common.protocol.study import TrustModel
 from cordon_common.signing import Envelope
 from cordon_common.strict import StrictModel
 from cordon_common.wire import Digest, RunId, Slot
@@ -57,10 +58,11 @@ class SiteOpened(Body):
 class PolicySet(Body):
     """The hospital's policy from here on: its digest, and the parts that an auditor checks."""
 
-    KIND: ClassVar[str] = "policy.set.v1"
+    KIND: ClassVar[str] = "policy.set.v2"
     policy: Digest
     lifetime_epsilon: float = Field(gt=0)
     lifetime_delta: float = Field(gt=0, lt=1)
+    lifetime_trust_model: TrustModel
     trusted_coordinators: tuple[KeyText, ...]
 
 

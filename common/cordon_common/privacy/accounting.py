@@ -2,6 +2,8 @@
 
 Train and holdout patients are disjoint, so a patient is touched by the releases over everyone and
 by those over one of the two parts: ε is the larger of both paths (parallel composition).
+`trust` says who looks on: `local` counts a site's own noise alone, `secure-sum` the noise of all
+honest sites in a masked sum. For releases that are not masked both are the same.
 Every function refuses an event that it does not know.
 """
 
@@ -14,16 +16,22 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cordon_common.errors import ProtocolError
-from cordon_common.privacy.events import GaussianRelease, SampledGaussianRelease
+from cordon_common.privacy.events import (
+    GaussianRelease,
+    SampledGaussianRelease,
+    SecureSumRelease,
+)
 from cordon_common.privacy.gaussian import check_delta, gdp_delta, gdp_epsilon
 from cordon_common.privacy.renyi import rdp_epsilon
+from cordon_common.privacy.sensitivity import sum_log_ratio, sum_missing_mass
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
 
     from cordon_common.privacy.events import Event
+    from cordon_common.protocol.study import TrustModel
 
 Mechanism = tuple[float, float]
 """(noise multiplier, sampling rate); rate 1 means that every patient takes part."""
@@ -68,7 +76,60 @@ def epsilon_rdp(events: Iterable[Event], delta: float) -> float:
     return rdp_of(tally(events), delta)
 
 
-def study_epsilon(events: Iterable[Event], delta: float) -> Epsilon:
+@dataclass(frozen=True)
+class Slack:
+    """How far masked sums of rounded noise may be from the Gaussian that is accounted for.
+
+    log_ratio: bound on |log| of the ratio of the two densities, over all releases. missing: bound on
+    the probability that it does not hold. Both are zero without masked sums.
+    """
+
+    log_ratio: float = 0.0
+    missing: float = 0.0
+
+    @property
+    def epsilon(self) -> float:
+        """What it adds to ε: the ratio is met twice, with the patient and without."""
+        return 2 * self.log_ratio
+
+    def delta(self, epsilon: float) -> float:
+        """Return what it takes from δ, given any bound on ε."""
+        exponent = epsilon + 3 * self.log_ratio
+        return 2 * self.missing * math.exp(exponent) if exponent < 700 else math.inf
+
+
+NO_SLACK = Slack()
+
+
+def slack_of(events: Iterable[Event]) -> Slack:
+    """Add up what the masked sums among the events lack to exact Gaussians.
+
+    Source: securesum/PROOF.md §3.
+    """
+    log_ratios, missing = [], []
+    masked = Counter(event for event in events if isinstance(event, SecureSumRelease))
+    for event, count in masked.items():
+        std, shares, integers = event.noise_std_grid, event.shares, event.dimension
+        log_ratios.append(count * sum_log_ratio(share_std=std, shares=shares, dimension=integers))
+        missing.append(count * sum_missing_mass(share_std=std, shares=shares, dimension=integers))
+    return Slack(math.fsum(log_ratios), math.fsum(missing))
+
+
+def with_slack(epsilon_at: Callable[[float], float], delta: float, slack: Slack) -> float:
+    """Return ε at δ of releases that are within a slack of others, whose ε at a δ is given.
+
+    Guarantee: an upper bound; infinite when the slack takes half of δ or more.
+    """
+    if slack == NO_SLACK:
+        return epsilon_at(delta)
+    taken = slack.delta(epsilon_at(delta / 4))
+    if taken >= delta / 2:
+        return math.inf
+    usable = (delta - taken) * math.exp(-slack.log_ratio)
+    return epsilon_at(max(usable, delta / 4)) + slack.epsilon if usable >= delta / 4 else math.inf
+
+
+def study_epsilon(events: Iterable[Event], delta: float, trust: TrustModel = "local") -> Epsilon:
     """Return ε of one study's events for the worst-off patient, train and holdout in parallel.
 
     Raises:
@@ -76,14 +137,23 @@ def study_epsilon(events: Iterable[Event], delta: float) -> Epsilon:
         UsageError: US001 when delta is not in (0, 1).
     """
     check_delta(delta)
-    paths = patient_paths(events)
+    events = list(events)
+    slack = slack_of(events) if trust == "secure-sum" else NO_SLACK
+    return paths_epsilon(patient_paths(events, trust), delta, slack)
+
+
+def paths_epsilon(paths: Iterable[Tally], delta: float, slack: Slack = NO_SLACK) -> Epsilon:
+    """Return ε of the worst of several paths that patients may take."""
+    paths = list(paths)
     return Epsilon(
-        pld=max(pld_of(path, delta) for path in paths),
-        rdp=max(rdp_of(path, delta) for path in paths),
+        pld=with_slack(lambda at: max(pld_of(path, at) for path in paths), delta, slack),
+        rdp=with_slack(lambda at: max(rdp_of(path, at) for path in paths), delta, slack),
     )
 
 
-def lifetime_epsilon(studies: Iterable[Iterable[Event]], delta: float) -> Epsilon:
+def lifetime_epsilon(
+    studies: Iterable[Iterable[Event]], delta: float, trust: TrustModel = "local"
+) -> Epsilon:
     """Return ε of several studies on the same patients: information, never used to admit more.
 
     Each study splits the patients anew, so a patient may meet the dearer path in every study. Where
@@ -95,15 +165,17 @@ def lifetime_epsilon(studies: Iterable[Iterable[Event]], delta: float) -> Epsilo
     """
     check_delta(delta)
     total: Counter[Mechanism] = Counter()
-    for events in studies:
-        total.update(dict(_dearer(*patient_paths(events))))
-    counted = tuple(sorted(total.items()))
-    return Epsilon(pld=pld_of(counted, delta), rdp=rdp_of(counted, delta))
+    everything: list[Event] = []
+    for events in map(list, studies):
+        total.update(dict(_dearer(*patient_paths(events, trust))))
+        everything += events
+    slack = slack_of(everything) if trust == "secure-sum" else NO_SLACK
+    return paths_epsilon([tuple(sorted(total.items()))], delta, slack)
 
 
-def patient_paths(events: Iterable[Event]) -> tuple[Tally, Tally]:
+def patient_paths(events: Iterable[Event], trust: TrustModel = "local") -> tuple[Tally, Tally]:
     """Return the tallies that a training patient and a held-out patient meet in one study."""
-    counts = Counter(map(_keyed, events))
+    counts = Counter(_keyed(event, trust) for event in events)
     train: Counter[Mechanism] = Counter()
     holdout: Counter[Mechanism] = Counter()
     for (population, mechanism), count in counts.items():
@@ -114,9 +186,9 @@ def patient_paths(events: Iterable[Event]) -> tuple[Tally, Tally]:
     return tuple(sorted(train.items())), tuple(sorted(holdout.items()))
 
 
-def tally(events: Iterable[Event]) -> Tally:
+def tally(events: Iterable[Event], trust: TrustModel = "local") -> Tally:
     """Count equal mechanisms, whatever the population."""
-    return tuple(sorted(Counter(_keyed(event)[1] for event in events).items()))
+    return tuple(sorted(Counter(_keyed(event, trust)[1] for event in events).items()))
 
 
 def total_mu(counted: Tally) -> float | None:
@@ -155,8 +227,8 @@ def delta_of(counted: Tally, epsilon: float) -> float:
     return float(_distribution(counted, interval).get_delta_for_epsilon(epsilon))
 
 
-def _keyed(event: Event) -> tuple[str, Mechanism]:
-    """Return (population, mechanism).
+def _keyed(event: Event, trust: TrustModel) -> tuple[str, Mechanism]:
+    """Return (population, mechanism) as seen under a trust model.
 
     A sampled release whose rules let one patient change several others counts as full-batch: the
     coins of several patients do not amplify as one patient's coin does (see PROOF.md).
@@ -166,6 +238,10 @@ def _keyed(event: Event) -> tuple[str, Mechanism]:
     if isinstance(event, SampledGaussianRelease):
         rate = event.sample_rate if event.stability == 1 else 1.0
         return event.population, (event.noise_multiplier, rate)
+    if isinstance(event, SecureSumRelease):
+        rate = event.sample_rate if event.stability == 1 else 1.0
+        seen = event.noise_multiplier if trust == "secure-sum" else event.share_multiplier
+        return event.population, (seen, rate)
     raise ProtocolError("PR005", "a privacy event is not of a known kind")
 
 

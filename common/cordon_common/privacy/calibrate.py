@@ -6,7 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 from cordon_common.errors import ProtocolError
-from cordon_common.privacy.accounting import patient_paths, pld_of, study_epsilon
+from cordon_common.privacy.accounting import patient_paths, pld_of, slack_of, study_epsilon
+from cordon_common.privacy.events import SecureSumRelease
 from cordon_common.privacy.filter import BudgetFilter
 from cordon_common.privacy.gaussian import crossing, gdp_mu
 from cordon_common.privacy.renyi import rdp_at
@@ -15,14 +16,18 @@ from cordon_common.privacy.sensitivity import DELTA_RESERVE, defect_epsilon, tai
 from cordon_common.protocol.study import Noise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from cordon_common.privacy.accounting import Tally
+    from cordon_common.privacy.events import Event
     from cordon_common.privacy.schedule import Schedule
     from cordon_common.protocol.study import Privacy, Study
 
 SIGNIFICANT_DIGITS = 5
 MAX_MULTIPLIER = 1e6
+
+LARGEST_LOSS = 0.01
+"""Share of ε that rounding may cost before a study is refused instead."""
 
 
 def calibrate_noise(study: Study) -> Noise:
@@ -35,7 +40,8 @@ def calibrate_noise(study: Study) -> Noise:
     generator lacks to a Gaussian is paid for out of ε and of 2^-10 of δ.
 
     Raises:
-        ProtocolError: PR031 when no noise within the protocol's limits keeps the promise.
+        ProtocolError: PR031 when no noise within the protocol's limits keeps the promise, PR033
+            when masked sums would be too coarse.
     """
     return _search(study, _sampled_noise)
 
@@ -77,13 +83,13 @@ def _search(study: Study, sampled: Callable[[Privacy, Schedule, Noise], Noise]) 
     """Calibrate to what the generator leaves of (ε, δ); `sampled` serves Poisson studies."""
     noise = _full_batch_noise(study, study.privacy)
     planned = schedule_with(study, noise)
-    lost = defect_epsilon(sum(event.dimension for event in planned.all_events()))
+    lost = _lost(study.privacy, planned)
     privacy = study.privacy.model_copy(update={"epsilon": study.privacy.epsilon - lost})
     noise = _full_batch_noise(study, privacy)
     if _amplified(planned):
         noise = sampled(privacy, planned, noise)
     planned = planned.with_noise(noise)
-    _check_promise(study.privacy, planned, lost)
+    _check_promise(study.privacy, planned)
     return noise
 
 
@@ -168,13 +174,41 @@ def _noise(*, qc: float, training: float, evaluation: float) -> Noise:
     return Noise(**values)
 
 
+def _lost(privacy: Privacy, planned: Schedule) -> float:
+    """Return what noise that is not exactly Gaussian adds to ε: the generator's defect, rounding.
+
+    Raises:
+        ProtocolError: PR033 when it is no longer small beside ε.
+    """
+    events = planned.all_events()
+    lost = _defects(events) + slack_of(events).epsilon
+    if lost > privacy.epsilon * LARGEST_LOSS:
+        raise ProtocolError("PR033", why=f"rounding alone would cost epsilon {lost:.2g}")
+    return lost
+
+
+def _defects(events: Iterable[Event]) -> float:
+    """Return what the generator's defect adds to ε; a masked sum has the defects of its shares."""
+    return defect_epsilon(sum(event.dimension * _draws(event) for event in events))
+
+
+def _tails(event: Event) -> float:
+    """Return what the generator's missing tails take from δ."""
+    own = event.share_multiplier if isinstance(event, SecureSumRelease) else event.noise_multiplier
+    return tail_delta(noise_multiplier=own, integers=event.dimension * _draws(event))
+
+
+def _draws(event: Event) -> int:
+    return event.shares if isinstance(event, SecureSumRelease) else 1
+
+
 def _amplified(planned: Schedule) -> bool:
     train_path, _ = patient_paths([planned.training])
     return any(rate != 1 for (_, rate), _ in train_path)
 
 
 def _train_path(planned: Schedule, noise: Noise) -> Tally:
-    train_path, _ = patient_paths(planned.with_noise(noise).all_events())
+    train_path, _ = patient_paths(planned.with_noise(noise).all_events(), "secure-sum")
     return train_path
 
 
@@ -182,14 +216,12 @@ def _usable_delta(privacy: Privacy) -> float:
     return privacy.delta * (1 - DELTA_RESERVE)
 
 
-def _check_promise(privacy: Privacy, planned: Schedule, lost: float) -> None:
+def _check_promise(privacy: Privacy, planned: Schedule) -> None:
     """Hold the promise against the accountant that everybody else will use."""
     events = planned.all_events()
-    spent = study_epsilon(events, _usable_delta(privacy)).pld + lost
-    tails = math.fsum(
-        tail_delta(noise_multiplier=event.noise_multiplier, integers=event.dimension)
-        for event in events
-    )
+    counted = study_epsilon(events, _usable_delta(privacy), privacy.trust_model)
+    spent = counted.pld + _defects(events)
+    tails = math.fsum(map(_tails, events))
     if spent > privacy.epsilon or tails > privacy.delta * DELTA_RESERVE:
         raise ProtocolError(
             "PR031",

@@ -5,9 +5,10 @@ Kinds are versioned and never redefined. An unknown kind is refused, never count
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from cordon_common.errors import ProtocolError
 from cordon_common.strict import StrictModel
@@ -61,9 +62,54 @@ class SampledGaussianRelease(StrictModel):
         return self.noise_multiplier * self.sensitivity_grid
 
 
-Event = Annotated[GaussianRelease | SampledGaussianRelease, Field(discriminator="kind")]
+class SecureSumRelease(StrictModel):
+    """One site's masked share of a sum over `sites` sites, of which `colluding` may not be honest.
 
-_EVENT: TypeAdapter[GaussianRelease | SampledGaussianRelease] = TypeAdapter(Event)
+    noise_multiplier: standard deviation of the noise in the honest sites' sum ÷ L2 sensitivity.
+    The site itself adds the share noise_multiplier / √(sites - colluding): what it costs if the
+    masks were of no use. sample_rate: 1 when every patient takes part.
+    """
+
+    kind: Literal["secure-sum.v1"] = "secure-sum.v1"
+    purpose: Literal["training"]
+    population: Population
+    noise_multiplier: float = Field(gt=0)
+    sensitivity_grid: float = Field(gt=0)
+    stability: int = Field(ge=1)
+    dimension: int = Field(ge=1)
+    sites: int = Field(ge=2)
+    colluding: int = Field(ge=0)
+    sample_rate: float = Field(default=1.0, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _somebody_is_honest(self) -> SecureSumRelease:
+        if self.sites <= self.colluding:
+            raise ValueError("a sum without honest sites protects nobody")
+        return self
+
+    @property
+    def shares(self) -> int:
+        """How many shares of noise the coalition cannot subtract: those of the honest sites."""
+        return self.sites - self.colluding
+
+    @property
+    def share_multiplier(self) -> float:
+        """Standard deviation of this site's own noise ÷ L2 sensitivity."""
+        return self.noise_multiplier / math.sqrt(self.shares)
+
+    @property
+    def noise_std_grid(self) -> float:
+        """Standard deviation of this site's own noise in grid steps, before rounding."""
+        return self.share_multiplier * self.sensitivity_grid
+
+
+Event = Annotated[
+    GaussianRelease | SampledGaussianRelease | SecureSumRelease, Field(discriminator="kind")
+]
+
+_EVENT: TypeAdapter[GaussianRelease | SampledGaussianRelease | SecureSumRelease] = TypeAdapter(
+    Event
+)
 
 
 def parse_event(value: Json) -> Event:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cordon_common.canonical import Json
     from cordon_common.privacy.accounting import Tally
     from cordon_common.privacy.events import Event
+    from cordon_common.protocol.study import TrustModel
 
 FALSE_ALARM_RATE = 0.01
 """Share of non-participants whom the tester may wrongly accuse."""
@@ -73,16 +74,16 @@ class Explanation:
         }
 
 
-def explain(events: Sequence[Event], delta: float) -> Explanation:
+def explain(events: Sequence[Event], delta: float, trust: TrustModel = "local") -> Explanation:
     """Explain what one study's events mean for its worst-off patient.
 
     Raises:
         ProtocolError: PR005 for an event of an unknown kind.
         UsageError: US001 when delta is not in (0, 1).
     """
-    epsilon = study_epsilon(events, delta).pld
+    epsilon = study_epsilon(events, delta, trust).pld
     factor = math.exp(min(epsilon, 700.0))
-    paths = patient_paths(events)
+    paths = patient_paths(events, trust)
     return Explanation(
         epsilon=epsilon,
         delta=delta,

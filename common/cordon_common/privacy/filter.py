@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cordon_common.errors import UsageError
-from cordon_common.privacy.accounting import patient_paths
+from cordon_common.privacy.accounting import patient_paths, slack_of
 from cordon_common.privacy.gaussian import check_delta, gdp_epsilon
 from cordon_common.privacy.renyi import (
     ORDERS,
@@ -30,13 +30,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from cordon_common.privacy.events import Event
+    from cordon_common.protocol.study import TrustModel
+
+SLACK_RESERVE = 2.0**-10
+"""Share of a lifetime budget under secure-sum that pays for rounding in masked sums."""
 
 _ROUNDING = 1e-12  # sums of divergences are exact to this
 
 
 @dataclass(frozen=True)
 class BudgetFilter:
-    """Admits or refuses studies against a lifetime (epsilon, delta).
+    """Admits or refuses studies against a lifetime (epsilon, delta), counted under `trust`.
+
+    Under `secure-sum` a 2^-10 of both is kept back for what masked sums lack to exact Gaussians.
 
     Raises:
         UsageError: US001 when epsilon is not positive and finite, or delta is not in (0, 1).
@@ -44,6 +50,7 @@ class BudgetFilter:
 
     epsilon: float
     delta: float
+    trust: TrustModel = "local"
 
     def __post_init__(self) -> None:
         check_delta(self.delta)
@@ -68,7 +75,7 @@ class BudgetFilter:
     @cached_property
     def capacity(self) -> float:
         """How much divergence fits the lifetime budget at the filter's order."""
-        return self.epsilon - epsilon_offset(self.order, self.delta)
+        return self._usable_epsilon - epsilon_offset(self.order, self._usable_delta)
 
     def cost(self, events: Iterable[Event]) -> float:
         """Return the divergence of one study at the filter's order, for the worst-off patient.
@@ -76,7 +83,7 @@ class BudgetFilter:
         Raises:
             ProtocolError: PR005 for an event of an unknown kind.
         """
-        return max(rdp_at(path, self.order) for path in patient_paths(events))
+        return max(rdp_at(path, self.order) for path in patient_paths(events, self.trust))
 
     def admits(self, spent: Sequence[Sequence[Event]], asked: Sequence[Event]) -> bool:
         """Return whether a further study fits beside those that were spent or are held.
@@ -85,7 +92,7 @@ class BudgetFilter:
         Guarantee: if every study passed, all of them together are (epsilon, delta)-DP.
         """
         total = self._total(spent) + self.cost(asked)
-        return total <= self.capacity * (1 - _ROUNDING)
+        return total <= self.capacity * (1 - _ROUNDING) and self._covers_slack([*spent, asked])
 
     def share(self, studies: Iterable[Sequence[Event]]) -> float:
         """Return the used part of the lifetime budget, 0 to 1; studies add up linearly."""
@@ -93,7 +100,7 @@ class BudgetFilter:
 
     def spent(self, studies: Iterable[Sequence[Event]]) -> float:
         """Return the ε, at the lifetime delta, that the filter's arithmetic proves for studies."""
-        held = [patient_paths(events) for events in studies]
+        held = [patient_paths(events, self.trust) for events in studies]
         curve = np.zeros(len(ORDERS))
         at_order = 0.0
         for paths in held:
@@ -101,8 +108,9 @@ class BudgetFilter:
             at_order += max(rdp_at(path, self.order) for path in paths)
         if at_order == 0:
             return 0.0
-        fixed = at_order + epsilon_offset(self.order, self.delta)
-        return max(0.0, min(fixed, curve_epsilon(curve, self.delta)))
+        fixed = at_order + epsilon_offset(self.order, self._usable_delta)
+        reserve = self.epsilon - self._usable_epsilon
+        return max(0.0, min(fixed, curve_epsilon(curve, self._usable_delta))) + reserve
 
     def remaining(self, studies: Iterable[Sequence[Event]]) -> float:
         """Return the ε, at the lifetime delta, of the largest full-batch study that still fits."""
@@ -115,4 +123,22 @@ class BudgetFilter:
         return math.fsum(self.cost(events) for events in studies)
 
     def _zcdp(self, order: float) -> float:
-        return (self.epsilon - epsilon_offset(order, self.delta)) / order
+        return (self._usable_epsilon - epsilon_offset(order, self._usable_delta)) / order
+
+    @property
+    def _usable_epsilon(self) -> float:
+        return self.epsilon * (1 - SLACK_RESERVE) if self.trust == "secure-sum" else self.epsilon
+
+    @property
+    def _usable_delta(self) -> float:
+        return self.delta * (1 - SLACK_RESERVE) if self.trust == "secure-sum" else self.delta
+
+    def _covers_slack(self, studies: Sequence[Sequence[Event]]) -> bool:
+        """Tell whether the reserve pays for the slack of all masked sums together."""
+        if self.trust == "local":
+            return True
+        slack = slack_of(event for events in studies for event in events)
+        if slack.epsilon > self.epsilon * SLACK_RESERVE:
+            return False
+        taken = slack.delta(self.epsilon) + math.expm1(slack.log_ratio) * self.delta
+        return taken <= self.delta * SLACK_RESERVE

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cordon_common.privacy.accounting import epsilon_pld, study_epsilon
+from cordon_common.privacy.accounting import study_epsilon
 from cordon_common.privacy.calibrate import resolve
 from cordon_common.privacy.explain import explain
 from cordon_common.privacy.schedule import check_headroom, planned_events, release_grid
@@ -74,10 +74,14 @@ class PlannedSite:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that `plan` knows; `study` carries its noise multipliers."""
+    """All that `plan` knows; `study` carries its noise multipliers.
+
+    epsilon: under the study's trust model; epsilon_local: what the releases cost by themselves.
+    """
 
     study: Study
     epsilon: Epsilon
+    epsilon_local: Epsilon
     explanation: Explanation
     releases: tuple[PlannedRelease, ...]
     sites: tuple[PlannedSite, ...]
@@ -135,7 +139,9 @@ class Plan:
             "version": self.study.version,
             "trust_model": self.study.privacy.trust_model,
             "delta": self.study.privacy.delta,
+            "colluding_sites": self.study.privacy.colluding_sites,
             "epsilon": {"pld": self.epsilon.pld, "rdp": self.epsilon.rdp},
+            "epsilon_local": {"pld": self.epsilon_local.pld, "rdp": self.epsilon_local.rdp},
             "explanation": self.explanation.as_json(),
             "releases": [vars(item) for item in self.releases],
             "sites": [
@@ -167,14 +173,15 @@ def plan(
     check_headroom(resolved)
     schedule, grid = planned_events(resolved), release_grid(resolved)
     events = schedule.all_events()
-    delta = resolved.privacy.delta
-    epsilon = study_epsilon(events, delta)
+    delta, trust = resolved.privacy.delta, resolved.privacy.trust_model
+    epsilon = study_epsilon(events, delta, trust)
     utility = predict(resolved, _summed(resolved, schedule, grid)) if simulate else None
     known = budgets or {}
     return Plan(
         study=resolved,
         epsilon=epsilon,
-        explanation=explain(events, delta),
+        epsilon_local=study_epsilon(events, delta),
+        explanation=explain(events, delta, trust),
         releases=_releases(resolved, schedule, grid),
         sites=tuple(
             PlannedSite(
@@ -193,7 +200,7 @@ def plan(
 def summed_noise_std(study: Study) -> float:
     """Return the noise in a training round's sum over all sites, in the gradient's unit.
 
-    Local trust: every site adds its own full noise.
+    Under local trust every site adds the whole noise, under secure-sum its share.
     """
     return _summed(study, planned_events(study), release_grid(study))
 
@@ -204,7 +211,7 @@ def _summed(study: Study, schedule: Schedule, grid: Grid) -> float:
 
 
 def _releases(study: Study, schedule: Schedule, grid: Grid) -> tuple[PlannedRelease, ...]:
-    delta = study.privacy.delta
+    delta, trust = study.privacy.delta, study.privacy.trust_model
 
     def row(event: Event, times: int, steps_per_unit: float) -> PlannedRelease:
         return PlannedRelease(
@@ -215,8 +222,8 @@ def _releases(study: Study, schedule: Schedule, grid: Grid) -> tuple[PlannedRele
             noise_multiplier=event.noise_multiplier,
             noise_std=event.noise_std_grid / steps_per_unit,
             bound=math.ldexp(1.0, study.training.grid_bits) / steps_per_unit,
-            epsilon_once=epsilon_pld([event], delta),
-            epsilon_all=epsilon_pld([event] * times, delta),
+            epsilon_once=study_epsilon([event], delta, trust).pld,
+            epsilon_all=study_epsilon([event] * times, delta, trust).pld,
         )
 
     return (

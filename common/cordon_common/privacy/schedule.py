@@ -7,7 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cordon_common.errors import ProtocolError
-from cordon_common.privacy.events import GaussianRelease, SampledGaussianRelease
+from cordon_common.privacy.events import (
+    GaussianRelease,
+    SampledGaussianRelease,
+    SecureSumRelease,
+)
 from cordon_common.privacy.sensitivity import (
     MAX_PATIENTS,
     grid_per_unit,
@@ -40,6 +44,15 @@ class Schedule:
     def all_events(self) -> list[Event]:
         """List every release in the order in which it is executed."""
         return [self.qc, *[self.training] * self.rounds, self.evaluation]
+
+    def training_among(self, sites: int) -> Event:
+        """Return the training release of an attempt in which this many sites take part.
+
+        Without masks the others do not matter; with them the share of noise depends on them.
+        """
+        if not isinstance(self.training, SecureSumRelease):
+            return self.training
+        return SecureSumRelease.model_validate(self.training.model_dump() | {"sites": sites})
 
     def with_noise(self, noise: Noise) -> Schedule:
         """Return the same releases with other noise multipliers."""
@@ -107,8 +120,26 @@ def schedule_with(study: Study, noise: Noise) -> Schedule:
     )
 
 
+def smallest_sum(study: Study) -> int:
+    """Return how many sites a masked sum must have at least."""
+    return max(study.qc.gate.min_sites, study.privacy.colluding_sites + 2)
+
+
+def sum_sites(study: Study) -> int:
+    """Return how many sites take part in a masked sum when nobody is missing."""
+    return max(len(study.roster), smallest_sum(study))
+
+
 def _training(study: Study, multiplier: float, fields: dict[str, Json]) -> Event:
     sampling = study.training.sampling
+    if study.privacy.trust_model == "secure-sum":
+        return SecureSumRelease(
+            noise_multiplier=multiplier,
+            sites=sum_sites(study),
+            colluding=study.privacy.colluding_sites,
+            sample_rate=sampling.rate if isinstance(sampling, Poisson) else 1.0,
+            **fields,
+        )
     if isinstance(sampling, Poisson):
         return SampledGaussianRelease(
             noise_multiplier=multiplier, sample_rate=sampling.rate, **fields
@@ -140,13 +171,14 @@ def site_patients_cap(study: Study) -> int:
             grid_bits=study.training.grid_bits,
             noise_std_grid=event.noise_std_grid,
             sites=max(1, len(study.roster)),
+            ring_bits=study.training.ring_bits if event is planned.training else 64,
         )
         for event in (planned.qc, planned.training, planned.evaluation)
     )
 
 
 def check_headroom(study: Study) -> None:
-    """Refuse a study whose sums may not fit the ring of 64-bit integers.
+    """Refuse a study whose sums may not fit the ring of integers.
 
     Raises:
         ProtocolError: PR030 when the largest hospital that the roster expects does not fit, with
@@ -167,7 +199,8 @@ def check_headroom(study: Study) -> None:
         raise ProtocolError(
             "PR030",
             why=(
-                f"with training.grid_bits: {bits} and {max(1, len(study.roster))} sites a hospital "
+                f"with training.grid_bits: {bits}, training.ring_bits: {study.training.ring_bits} "
+                f"and {max(1, len(study.roster))} sites a hospital "
                 f"may hold {cap} patients; it should be able to hold {wanted}"
             ),
             fix=f"lower training.grid_bits, for example to {max(16, finest)}",

@@ -13,6 +13,9 @@ from cordon_common.strict import StrictModel
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
+TrustModel = Literal["local", "secure-sum"]
+"""Whom a promise holds against: anybody at all, or a coordinator that sees masked sums alone."""
+
 
 class Permit(StrictModel):
     """The data permit that allows the study, and its last day."""
@@ -99,6 +102,7 @@ class Training(StrictModel):
 
     `clip_norm` bounds a patient's gradient in L2. `divisor` is the public number that the sum over
     all sites is divided by. `grid_bits`: `clip_norm` is 2^grid_bits steps of the integer grid.
+    `ring_bits`: masked sums are taken modulo 2^ring_bits; 32 halves what a site sends.
     """
 
     algorithm: Literal["dp-fedsgd"] = Field(examples=["dp-fedsgd"])
@@ -106,6 +110,7 @@ class Training(StrictModel):
     sampling: Sampling = Field(default=FullBatch(), examples=[{"scheme": "full"}])
     clip_norm: float = Field(ge=1e-6, le=1e6, examples=[1.0])
     grid_bits: int = Field(default=24, ge=16, le=40, examples=[24])
+    ring_bits: Literal[32, 64] = Field(default=64, examples=[64])
     divisor: int = Field(ge=1, examples=[600])
     optimizer: Optimizer = Field(examples=[{"name": "sgd", "learning_rate": 1.0}])
     weight_decay: float = Field(default=0.0, ge=0, lt=1, examples=[0.001])
@@ -126,6 +131,9 @@ Unprotected = Literal["participation", "qc_verdict"]
 class Privacy(StrictModel):
     """The promise: no patient of a site can be noticed beyond (epsilon, delta), per site.
 
+    `trust_model` says against whom. `local`: against everybody, since each site adds the whole
+    noise. `secure-sum`: against the coordinator together with any `colluding_sites` of the sites,
+    who see masked training sums only; each site adds its share of the noise.
     `noise` may be left out while drafting; planning computes it from `epsilon`. A signed study
     always carries it.
     """
@@ -135,7 +143,8 @@ class Privacy(StrictModel):
     relation: Literal["add_remove_patient"] = Field(
         default="add_remove_patient", examples=["add_remove_patient"]
     )
-    trust_model: Literal["local"] = Field(default="local", examples=["local"])
+    trust_model: TrustModel = Field(default="local", examples=["local"])
+    colluding_sites: int = Field(default=0, ge=0, le=1000, examples=[1])
     qc_share: Fraction = Field(default=0.1, examples=[0.1])
     noise: Noise | None = None
     charged: tuple[Literal["qc", "training", "evaluation"], ...] = Field(
@@ -150,6 +159,11 @@ class Privacy(StrictModel):
         if set(self.unprotected) != {"participation", "qc_verdict"}:
             raise ValueError(
                 "declare both things that leave without noise: participation and qc_verdict"
+            )
+        if self.trust_model == "local" and self.colluding_sites:
+            raise ValueError(
+                "local noise holds against any number of colluding sites: remove colluding_sites, "
+                "or set trust_model: secure-sum"
             )
         return self
 
@@ -210,6 +224,7 @@ class Study(StrictModel):
             if entry.site < other.site
         ):
             raise ValueError("roster: two sites share one key")
+        _check_trust(self)
         return self
 
     def as_json(self) -> dict[str, Json]:
@@ -221,3 +236,38 @@ class Study(StrictModel):
     def digest(self) -> str:
         """The study's identity: digest of its canonical JSON."""
         return digest_of(self.as_json())
+
+
+def with_trust(study: Study, trust: TrustModel) -> Study:
+    """Return the study under another trust model, its noise to be computed anew.
+
+    A study that names no number of colluding sites gets 1 under `secure-sum`: the coordinator and
+    any one hospital together.
+    """
+    if study.privacy.trust_model == trust:
+        return study
+    colluding = 1 if trust == "secure-sum" else 0
+    value = study.as_json()
+    value["privacy"] |= {"trust_model": trust, "colluding_sites": colluding, "noise": None}
+    if trust == "local":
+        value["training"] |= {"ring_bits": 64}
+    return Study.model_validate(value, strict=False)
+
+
+def _check_trust(study: Study) -> None:
+    if study.privacy.trust_model == "local":
+        if study.training.ring_bits != 64:
+            raise ValueError("training.ring_bits: 32 goes with privacy.trust_model: secure-sum")
+        return
+    if study.training.algorithm != "dp-fedsgd":
+        raise ValueError(
+            "privacy.trust_model: secure-sum goes with training.algorithm: dp-fedsgd; the noise of "
+            "local steps does not add up to a known amount"
+        )
+    honest = study.privacy.colluding_sites + 2
+    if study.qc.gate.min_sites < honest:
+        raise ValueError(
+            "qc.gate.min_sites is too small for a secure sum: two sites at least must not collude, "
+            f"so with colluding_sites: {honest - 2} it is {honest} or more, for example "
+            f"min_sites: {honest}"
+        )

@@ -80,7 +80,9 @@ def report_model(
         code=state.code,
         coordinator=key.fingerprint,
         privacy=privacy,
-        meaning=explain(privacy.worst_events, study.privacy.delta).sentences,
+        meaning=explain(
+            privacy.worst_events, study.privacy.delta, study.privacy.trust_model
+        ).sentences,
         sites=site_facts(study, journal, local),
         together=evaluated(study, replies),
         rounds=rounds,

@@ -44,10 +44,14 @@ class Mechanism:
 
 @dataclass(frozen=True)
 class PrivacyFacts:
-    """ε of the hospital that spent most (PLD, and RDP as cross-check), and what it is about."""
+    """ε of the hospital that spent most (PLD, and RDP as cross-check), and what it is about.
+
+    Under the study's trust model; epsilon_local: what the same releases cost by themselves.
+    """
 
     epsilon: float
     epsilon_rdp: float
+    epsilon_local: float
     promised: float
     delta: float
     stability: int
@@ -66,14 +70,15 @@ class PrivacyFacts:
 
 def privacy_facts(study: Study, spent: Mapping[str, Sequence[Event]]) -> PrivacyFacts:
     """Recompute the cost from executed events; before any, everything is zero."""
-    delta = study.privacy.delta
+    delta, trust = study.privacy.delta, study.privacy.trust_model
     worst: Sequence[Event] = max(
-        spent.values(), key=lambda events: study_epsilon(events, delta).pld, default=()
+        spent.values(), key=lambda events: study_epsilon(events, delta, trust).pld, default=()
     )
-    epsilon = study_epsilon(worst, delta)
+    epsilon, local = study_epsilon(worst, delta, trust), study_epsilon(worst, delta)
     return PrivacyFacts(
         epsilon=epsilon.pld,
         epsilon_rdp=epsilon.rdp,
+        epsilon_local=local.pld,
         promised=study.privacy.epsilon,
         delta=delta,
         stability=exclusion_stability(study),

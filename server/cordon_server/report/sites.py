@@ -140,7 +140,7 @@ class _Known:
 
 def _site(study: Study, site: str, replies: Sequence[SiteReply], known: _Known) -> SiteFacts:
     summary = _summary(study, replies)
-    spent = study_epsilon(known.events, study.privacy.delta)
+    spent = study_epsilon(known.events, study.privacy.delta, study.privacy.trust_model)
     reasons = [str(reason) for reason in known.decision.get("reasons", [])]
     differs = {
         str(

@@ -152,6 +152,7 @@ class Consortium:
                 policy=digest(canonical_bytes(self.policy)),
                 lifetime_epsilon=8.0,
                 lifetime_delta=1e-4,
+                lifetime_trust_model="local",
                 trusted_coordinators=(str(self.coordinator_key.public),),
             )
         )

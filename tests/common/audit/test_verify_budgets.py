@@ -39,7 +39,7 @@ def test_more_epsilon_than_the_study_declares_is_caught(consortium):
 
 def test_more_epsilon_than_the_lifetime_budget_is_caught(bundles, consortium):
     def smaller(entries):
-        at = consortium.of_kind(entries, "policy.set.v1")[0]
+        at = consortium.of_kind(entries, "policy.set.v2")[0]
         entries[at]["body"]["lifetime_epsilon"] = 0.5
         return entries
 
@@ -49,7 +49,7 @@ def test_more_epsilon_than_the_lifetime_budget_is_caught(bundles, consortium):
 
 def test_a_budget_lowered_after_the_spending_is_no_overspending(bundles, consortium):
     def lower(entries):
-        at = consortium.of_kind(entries, "policy.set.v1")[0]
+        at = consortium.of_kind(entries, "policy.set.v2")[0]
         lowered = json.loads(json.dumps(entries[at]))
         lowered["body"]["lifetime_epsilon"] = 0.5
         lowered["time"] = entries[-1]["time"]

@@ -193,7 +193,7 @@ def test_a_release_after_the_study_was_closed_is_caught(bundles, consortium):
 
 def test_a_study_signed_by_a_stranger_is_caught(bundles, consortium):
     def untrusted(entries):
-        at = consortium.of_kind(entries, "policy.set.v1")[0]
+        at = consortium.of_kind(entries, "policy.set.v2")[0]
         entries[at]["body"]["trusted_coordinators"] = []
         return entries
 

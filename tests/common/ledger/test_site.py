@@ -218,7 +218,11 @@ def test_refusals_are_counted_on_after_a_restart(bench, ledger):
 
 def test_a_policy_is_noted_when_it_changes(bench, ledger):
     policy = PolicySet(
-        policy=digest(b"p"), lifetime_epsilon=8, lifetime_delta=1e-4, trusted_coordinators=()
+        policy=digest(b"p"),
+        lifetime_epsilon=8,
+        lifetime_delta=1e-4,
+        lifetime_trust_model="local",
+        trusted_coordinators=(),
     )
     data = DataRegistered(dataset="breast", fingerprint="hmac-sha256:" + "0" * 64)
     for _ in range(2):
@@ -227,11 +231,11 @@ def test_a_policy_is_noted_when_it_changes(bench, ledger):
         ledger.record(SiteOpened(software={"cordon-common": "0.1.0"}))
     ledger.record(policy.model_copy(update={"lifetime_epsilon": 9.0}))
     assert kinds(ledger)[2:] == [
-        "policy.set.v1",
+        "policy.set.v2",
         "data.registered.v1",
         "site.opened.v1",
         "site.opened.v1",
-        "policy.set.v1",
+        "policy.set.v2",
     ]
 
 
