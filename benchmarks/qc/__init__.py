@@ -1,0 +1,1 @@
+"""Benchmarks of quality control: planted faults, real data, speed and memory, worth."""

@@ -1,0 +1,33 @@
+"""The benchmark of quality control: every planted fault can be planted, and every part has a name."""
+
+import numpy as np
+import pytest
+from benchmarks.qc import clinical_faults
+from benchmarks.qc.__main__ import PARTS
+from benchmarks.qc.planted import FAULTS, HARMLESS
+
+
+def test_faults_have_distinct_names_and_more_than_thirty_kinds():
+    names = [(fault.modality, fault.kind, fault.severity) for fault in FAULTS]
+    assert len(set(names)) == len(names)
+    assert len({name[:2] for name in names}) >= 30
+    assert len({(each.modality, each.kind) for each in HARMLESS}) == len(HARMLESS)
+    assert "planted" in PARTS
+
+
+@pytest.mark.parametrize("kind", ["cholesterol in mmol/L", "column twice"])
+def test_a_planted_fault_is_named_and_the_clean_cohort_is_not(kind, tmp_path):
+    if not clinical_faults.SITES.is_dir():
+        pytest.skip("the shared data folder is not there")
+    fault = next(fault for fault in FAULTS if fault.kind == kind)
+    assert fault.found(1, tmp_path)
+    clean = clinical_faults.check(clinical_faults.records("cleveland", 1), tmp_path)
+    assert clean.verdict.severity.value == "pass"
+
+
+def test_records_of_a_seed_are_always_the_same():
+    if not clinical_faults.SITES.is_dir():
+        pytest.skip("the shared data folder is not there")
+    one, other = (clinical_faults.records("va", 3) for _ in range(2))
+    assert np.array_equal(one.to_numpy(), other.to_numpy())
+    assert not np.array_equal(one["age"], clinical_faults.records("va", 4)["age"])
