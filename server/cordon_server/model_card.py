@@ -99,6 +99,8 @@ def _inputs(study: Study) -> list[Json]:
                 "zero_at": feature.centre,
                 "one_at": feature.centre + feature.half_width,
             }
+        elif isinstance(feature, NumberFeature) and column.kind == "amount":
+            row |= {"unit": feature.unit, "scale": feature.scale, "expected": feature.expected}
         rows.append(row)
     return rows
 

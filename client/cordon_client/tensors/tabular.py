@@ -30,9 +30,9 @@ def encode(table: CleanTable, cohort: Cohort) -> Tensors:
     """Turn clean records into the model's inputs.
 
     Shapes: inputs float64 [records, len(input_columns(cohort))], in that order. Numbers become
-    (x - centre) / half_width, clamped to ±`INPUT_BOUND`; category c of K becomes e_c - 1/K; missing
-    values the feature's `impute` constant (else all zeros, the mean of the categories) and, where
-    declared, an indicator of 1.
+    (x - centre) / half_width, clamped to ±`INPUT_BOUND`, or what else their `scale` says; category c
+    of K becomes e_c - 1/K; missing values the feature's `impute` constant (else zero, the middle of a
+    number, the mean of an amount or of the categories) and, where declared, an indicator of 1.
 
     Guarantee: row i depends on record i and the dictionary only. Patients are numbered in the order
     of their first record.
@@ -78,11 +78,31 @@ def _encode_feature(table: CleanTable, feature: Feature) -> npt.NDArray[np.float
 def _scaled(
     values: npt.NDArray[np.float64], missing: npt.NDArray[np.bool_], feature: NumberFeature
 ) -> npt.NDArray[np.float64]:
+    if feature.scale != "linear":
+        return _amount(values, missing, feature)
     filled = np.where(missing, feature.centre if feature.impute is None else feature.impute, values)
     scaled: npt.NDArray[np.float64] = np.clip(
         (filled - feature.centre) / feature.half_width, -INPUT_BOUND, INPUT_BOUND
     )
     return scaled
+
+
+def _amount(
+    values: npt.NDArray[np.float64], missing: npt.NDArray[np.bool_], feature: NumberFeature
+) -> npt.NDArray[np.float64]:
+    """Return presence, place on the log scale, or the mean of both, less its expected value."""
+    low, high = feature.typical or feature.range
+    filled = np.where(missing, low if feature.impute is None else feature.impute, values)
+    present = (filled > feature.range[0]).astype(np.float64)
+    if feature.scale == "presence":
+        seen = present
+    else:
+        seen = np.log(np.clip(filled, low, high) / low) / np.log(high / low)
+        if feature.scale == "detection":
+            seen = (seen + present) / 2
+    if feature.impute is None:
+        seen = np.where(missing, feature.expected, seen)
+    return seen - feature.expected
 
 
 def _centred_one_hot(

@@ -97,7 +97,8 @@ def invent(
 ) -> Cohort:
     """Invent patients: numbers normal inside their typical range, categories equally likely.
 
-    effect: log-odds per column. One input in ten is missing where the study marks missing values.
+    effect: log-odds per column. Amounts are present as often as the study expects. One input in ten
+    is missing where the study marks missing values.
     """
     rng = np.random.default_rng(seed)
     inputs = np.empty((patients, len(columns)))
@@ -107,6 +108,9 @@ def invent(
             inputs[:, start:stop] = np.arange(stop - start) == chosen[:, None]
         elif kind == "missing":
             inputs[:, start] = rng.random(patients) < MISSING_RATE
+        elif kind == "amount":
+            expected = columns[start].expected
+            inputs[:, start] = (rng.random(patients) < (expected or 0.5)) - expected
         else:
             inputs[:, start:stop] = np.clip(rng.normal(0, 0.5, (patients, stop - start)), -1, 1)
     score = inputs @ effect

@@ -12,11 +12,20 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.\- ]{0,62}$", example
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", examples=["heart-disease"])]
 
 
+Scale = Literal["linear", "presence", "log", "detection"]
+
+
 class NumberFeature(StrictModel):
     """A numeric column, in a stated unit, with a public plausible range.
 
-    `range`: outside it a value is impossible. `typical`: mapped linearly to [-1, 1] for the model;
-    both come from public knowledge, never from a site's data. `impute` is a public constant.
+    `range`: outside it a value is impossible. `typical`: where most values lie. Both come from
+    public knowledge, never from a site's data. `impute` is a public constant.
+
+    `scale` says what the model sees: `linear`: typical maps to [-1, 1]; `presence`: 1 above the
+    lower end of range, else 0; `log`: the place of the logarithm between the two ends of typical,
+    clamped to [0, 1]; `detection`: the mean of presence and log. The last three are for amounts of
+    which most are zero (species, transcripts); `expected`, a public guess of their mean over
+    patients, is subtracted, so that what everybody shares does not use up the clipped gradient.
     """
 
     name: Name
@@ -24,6 +33,8 @@ class NumberFeature(StrictModel):
     unit: str = Field(min_length=1, max_length=40, examples=["mmHg"])
     range: tuple[float, float] = Field(examples=[[60, 260]])
     typical: tuple[float, float] | None = Field(default=None, examples=[[90, 180]])
+    scale: Scale = Field(default="linear", examples=["linear"])
+    expected: float = Field(default=0.0, ge=0, lt=1, examples=[0.2])
     missing_codes: tuple[float, ...] = Field(default=(), examples=[[0, -9]])
     impossible: Literal["exclude", "missing"] = Field(default="exclude", examples=["exclude"])
     impute: float | None = Field(default=None, examples=[130.0])
@@ -52,6 +63,14 @@ class NumberFeature(StrictModel):
             raise ValueError("impute must lie inside range")
         if self.typical and not (low <= self.typical[0] and self.typical[1] <= high):
             raise ValueError("typical must lie inside range")
+        return self
+
+    @model_validator(mode="after")
+    def _scaled(self) -> NumberFeature:
+        if self.scale == "linear" and self.expected != 0:
+            raise ValueError("expected belongs to scale: presence, log or detection; remove it")
+        if self.scale in {"log", "detection"} and (self.typical is None or self.typical[0] <= 0):
+            raise ValueError("a logarithm needs typical, both ends above 0, such as [0.000001, 1]")
         return self
 
     @property

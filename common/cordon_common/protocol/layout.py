@@ -15,11 +15,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class InputColumn:
-    """One input of the model: a scaled number, one category, or a missing indicator."""
+    """One input of the model: a scaled number, an amount, one category, or a missing indicator.
+
+    expected: of an amount, the public guess of its mean that was subtracted from it.
+    """
 
     feature: str
-    kind: str  # "number" | "category" | "missing"
+    kind: str  # "number" | "amount" | "category" | "missing"
     category: str | None = None
+    expected: float = 0.0
 
     @property
     def label(self) -> str:
@@ -34,7 +38,8 @@ def input_columns(cohort: Cohort) -> tuple[InputColumn, ...]:
     columns: list[InputColumn] = []
     for feature in cohort.features:
         if isinstance(feature, NumberFeature):
-            columns.append(InputColumn(feature.name, "number"))
+            kind = "number" if feature.scale == "linear" else "amount"
+            columns.append(InputColumn(feature.name, kind, expected=feature.expected))
         else:
             columns += [InputColumn(feature.name, "category", c) for c in feature.categories]
         if feature.missing_indicator:

@@ -115,14 +115,16 @@ def _feature_spec(feature: Feature, bins: int, weight: float) -> HistogramSpec:
 def bin_edges(feature: NumberFeature, bins: int) -> tuple[float, ...]:
     """Return public cell edges: equal steps over `typical`, and a tail on each side up to `range`.
 
-    Without `typical`, or with fewer than four bins, equal steps over `range`.
+    Without `typical`, or with fewer than four bins, equal steps over `range`. Amounts on a
+    logarithmic scale have equal ratios over `typical`.
     """
     low, high = feature.range
     if feature.typical is None or bins < 4:
         return tuple(float(edge) for edge in np.linspace(low, high, bins + 1))
     inner_low, inner_high = feature.typical
     left, right = inner_low > low, inner_high < high
-    inner = np.linspace(inner_low, inner_high, bins - left - right + 1)
+    spaced = np.geomspace if feature.scale in {"log", "detection"} else np.linspace
+    inner = spaced(inner_low, inner_high, bins - left - right + 1)
     return (*([low] if left else []), *(float(edge) for edge in inner), *([high] if right else []))
 
 

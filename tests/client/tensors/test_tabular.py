@@ -122,3 +122,32 @@ def test_the_split_keeps_every_patient_once_and_whole():
     np.testing.assert_array_equal(np.sort(rows[:, 0]), np.sort(tensors.inputs[:, 0]))
     np.testing.assert_array_equal(holdout.inputs, tensors.inputs[np.array(held)])
     np.testing.assert_array_equal(holdout.labels, tensors.labels[np.array(held)])
+
+
+@pytest.mark.parametrize(
+    ("scale", "seen"),
+    [
+        ("presence", [0.0, 1.0, 1.0, 1.0]),
+        ("log", [0.0, 0.0, 0.5, 1.0]),
+        ("detection", [0.0, 0.5, 0.75, 1.0]),
+    ],
+)
+def test_amounts_are_seen_as_there_or_not_and_by_their_logarithm(scale, seen):
+    cohort = amounts_cohort(scale)
+    amounts = [0.0, 1e-6, 1e-3, 1.0, np.nan]
+    clean = CleanTable(
+        numbers={"species": np.array(amounts)},
+        categories={},
+        labels=np.zeros(5, dtype=np.int8),
+        patients=tuple(bytes([i]) * 32 for i in range(5)),
+    )
+    expected = [value - 0.2 for value in seen] + [0.0]  # a missing amount is as expected
+    np.testing.assert_allclose(encode(clean, cohort).inputs[:, 0], expected, atol=1e-12)
+    assert input_columns(cohort)[0].expected == 0.2
+
+
+def amounts_cohort(scale):
+    species = {"name": "species", "type": "number", "unit": "1", "range": [0, 1]}
+    species |= {"typical": [1e-6, 1], "scale": scale, "expected": 0.2}
+    label = {"name": "y", "positive": ["1"], "negative": ["0"]}
+    return Cohort.model_validate({"features": [species], "label": label})

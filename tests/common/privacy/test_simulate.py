@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from cordon_common.privacy import simulate
 from cordon_common.privacy.calibrate import resolve
 from cordon_common.privacy.planner import summed_noise_std
-from cordon_common.protocol.layout import input_columns
+from cordon_common.protocol.layout import InputColumn, input_columns
 
 MLP = {"family": "mlp", "hidden": [5, 3]}
 
@@ -99,6 +99,13 @@ def test_invented_patients_have_the_shape_of_the_study(make_study):
     categories = [i for i, column in enumerate(columns) if column.kind == "category"]
     assert (cohort.inputs[:, categories].sum(axis=1) == 1).all()
     assert 0.3 < cohort.outcomes.mean() < 0.7
+
+
+def test_invented_amounts_are_there_as_often_as_expected():
+    columns = [InputColumn("species", "amount", expected=0.2)]
+    cohort = simulate.invent(columns, 5000, np.ones(1), [1])
+    assert set(cohort.inputs[:, 0]) == {-0.2, 0.8}
+    assert cohort.inputs.mean() == pytest.approx(0, abs=0.02)
 
 
 def test_more_noise_predicts_less_and_none_costs_none(make_study):

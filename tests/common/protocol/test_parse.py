@@ -68,6 +68,8 @@ def refusal(path, value):
         ("model", {"family": "logistic", "hidden": [3]}, "remove model.hidden"),
         ("cohort.features.0.range", [5, 5], "cohort.features.0.range: the first bound"),
         ("cohort.features.0.impute", 500, "impute must lie inside range"),
+        ("cohort.features.1.scale", "log", "a logarithm needs typical"),
+        ("cohort.features.0.expected", 0.2, "expected belongs to scale"),
         ("cohort.features.1.name", "age", "a column name is used twice"),
         ("cohort.features.2.categories", ["f"], "cohort.features.2"),
         ("cohort.label.negative", ["1"], "listed as positive and as negative"),

@@ -145,3 +145,10 @@ def test_edges_are_public_and_finest_where_values_are_usual(number, typical, bin
     feature = NumberFeature.model_validate(number(typical=typical))
     assert bin_edges(feature, bins) == tuple(edges)
     assert len(edges) - 1 == bins
+
+
+def test_edges_of_amounts_have_equal_ratios(number):
+    feature = NumberFeature.model_validate(
+        number(range=[0, 1], typical=[1e-6, 1], scale="detection", expected=0.2)
+    )
+    np.testing.assert_allclose(bin_edges(feature, 4), [0, 1e-6, 1e-4, 1e-2, 1])
