@@ -1,0 +1,1 @@
+"""Quality control of sequencing reads (FASTQ): syntax, counting, judgement."""
