@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cordon_client.qc.fastq.modality import MODALITY as FASTQ
 from cordon_common.errors import UsageError
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 MODALITIES: tuple[Modality, ...] = (
     # reads, alignments, variants, identity
+    FASTQ,
     # counts, cells, taxa, proteins, sequences, signals, images
 )
 

@@ -6,7 +6,7 @@ import io
 import lzma
 import zlib
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from xopen import xopen
 
@@ -38,7 +38,7 @@ class CountingReader(io.RawIOBase):
 
 
 @contextmanager
-def opened(path: Path, told: Callable[[int], None]) -> Iterator[io.BufferedIOBase]:
+def opened(path: Path, told: Callable[[int], None]) -> Iterator[BinaryIO]:
     """Open a plain, gzip, bgzip, bzip2 or xz file by its content; `told` gets the bytes read so far.
 
     The decompressors raise one of `DAMAGED` when the stream is incomplete.

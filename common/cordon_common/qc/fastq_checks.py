@@ -203,7 +203,7 @@ CHECKS = (
             "Samples have far fewer bases at Q30 than the others of this cohort.",
             "Compare run and lane; do not mix them with cases or controls of other runs.",
         ),
-        ),
+    ),
     _cohort(
         "fastq.gc-outlier",
         ReasonCode.OUTLIER,

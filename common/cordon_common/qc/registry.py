@@ -5,6 +5,7 @@ from __future__ import annotations
 from cordon_common.qc.batch_checks import CHECKS as BATCH_CHECKS
 from cordon_common.qc.checks import Bounds, CheckSpec, Registry, Wording
 from cordon_common.qc.clinical_checks import CHECKS as CLINICAL_TABLE_CHECKS
+from cordon_common.qc.fastq_checks import CHECKS as FASTQ_CHECKS
 from cordon_common.qc.sample_checks import CHECKS as SAMPLE_CHECKS
 from cordon_common.qc.verdict import CheckClass, ReasonCode, Scope
 
@@ -54,6 +55,7 @@ TABLES = (
     SAMPLE_CHECKS,
     BATCH_CHECKS,
     # laboratory modalities, one line each: reads, alignments, variants, identity
+    FASTQ_CHECKS,
     # counts, cells, taxa, proteins, sequences, signals, images
     CROSS_SITE_CHECKS,
 )

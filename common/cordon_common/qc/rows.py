@@ -6,7 +6,7 @@ from cordon_common.qc.checks import Bounds, CheckSpec, Wording
 from cordon_common.qc.verdict import CheckClass, ReasonCode, Scope
 
 
-def sample_check(  # noqa: PLR0913 - a row of a table, every cell named
+def sample_check(
     check: str,
     reason: ReasonCode,
     bounds: Bounds,

@@ -101,6 +101,18 @@ class ReasonCode(StrEnum):
     BATCH_EFFECT = "batch_effect"
     BATCH_CONFOUNDED = "batch_confounded"
     # reads, alignments, variants, identity
+    BASE_COMPOSITION = "base_composition"
+    GC_BIAS = "gc_bias"
+    DUPLICATE_READS = "duplicate_reads"
+    ADAPTERS = "adapters"
+    LOW_MAPPING = "low_mapping"
+    LOW_COVERAGE = "low_coverage"
+    LOW_COMPLEXITY = "low_complexity"
+    INSERT_SIZE = "insert_size"
+    TITV_RATIO = "titv_ratio"
+    HET_HOM_RATIO = "het_hom_ratio"
+    HARDY_WEINBERG = "hardy_weinberg"
+    SEX_MISMATCH = "sex_mismatch"
 
     # counts, cells, taxa, proteins, sequences, signals, images
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from cordon_client.qc.fastq.syntax import FastqFault, FastqRule, records
 from cordon_client.qc.streams import DAMAGED, opened
 
 if TYPE_CHECKING:
-    import io
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -113,9 +112,9 @@ def _well_formed(block: Block) -> bool:
     bases, qualities = block.line(1), block.line(3)
     if not len(bases):
         return True
-    printable = 33 <= int(qualities.min()) and int(qualities.max()) <= 126  # noqa: PLR2004 - ASCII
+    printable = int(qualities.min()) >= 33 and int(qualities.max()) <= 126
     # No byte of a sequence may be a space or lower, and none may start a title or separator.
-    letters = int(bases.min()) > 32 and int(bases.max()) < 127  # noqa: PLR2004 - ASCII
+    letters = int(bases.min()) > 32 and int(bases.max()) < 127
     first = marks[:, 1][lengths[:, 1] > 0]
     return printable and letters and not np.isin(first, (_AT, _PLUS)).any()
 
@@ -160,8 +159,8 @@ def _texts(path: Path, told: Callable[[int], None]) -> Iterator[bytes]:
         yield from _four_lines(stream)
 
 
-def _four_lines(stream: io.BufferedIOBase) -> Iterator[bytes]:
-    """Cut the stream behind every so many whole reads; line ends become \\n."""
+def _four_lines(stream: BinaryIO) -> Iterator[bytes]:
+    """Cut the stream behind every so many whole reads; line ends become single newlines."""
     rest = b""
     while chunk := stream.read(BLOCK_BYTES):
         rest += chunk

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from sequali import AdapterCounter, FastqParser, QCMetrics
@@ -53,8 +53,8 @@ def cell_of(positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return cells
 
 
-def _zeros(*shape: int) -> Any:  # noqa: ANN401 - a dataclass field's factory
-    return field(default_factory=lambda: np.zeros(shape, np.int64))
+def _zeros(*shape: int) -> Callable[[], npt.NDArray[np.int64]]:
+    return lambda: np.zeros(shape, np.int64)
 
 
 @dataclass(frozen=True)
@@ -73,12 +73,12 @@ class FastqMeasures:
     bases: int = 0
     letters: int = 0
     empty: int = 0
-    quality: npt.NDArray[np.int64] = _zeros(CELLS, CHARACTERS)
-    composition: npt.NDArray[np.int64] = _zeros(CELLS, 5)
-    lengths: npt.NDArray[np.int64] = _zeros(CELLS)
-    gc: npt.NDArray[np.int64] = _zeros(101)
-    read_quality: npt.NDArray[np.int64] = _zeros(CHARACTERS)
-    adapters: npt.NDArray[np.int64] = _zeros(len(ADAPTERS), CELLS)
+    quality: npt.NDArray[np.int64] = field(default_factory=_zeros(CELLS, CHARACTERS))
+    composition: npt.NDArray[np.int64] = field(default_factory=_zeros(CELLS, 5))
+    lengths: npt.NDArray[np.int64] = field(default_factory=_zeros(CELLS))
+    gc: npt.NDArray[np.int64] = field(default_factory=_zeros(101))
+    read_quality: npt.NDArray[np.int64] = field(default_factory=_zeros(CHARACTERS))
+    adapters: npt.NDArray[np.int64] = field(default_factory=_zeros(len(ADAPTERS), CELLS))
     distinct: DistinctSample = field(default_factory=DistinctSample)
     sample: ReadSample = field(default_factory=ReadSample)
 
@@ -104,7 +104,8 @@ class FastqCounter:
     def add(self, block: Block) -> None:
         """Count a block."""
         text = memoryview(block.text)[: block.size]
-        views = FastqParser(io.BytesIO(text), block.size + 1).read(block.reads)
+        # sequali states no types.
+        views = FastqParser(io.BytesIO(text), block.size + 1).read(block.reads)  # type: ignore[no-untyped-call]
         self._metrics.add_record_array(views)
         self._adapters.add_record_array(views)
         self._sketches.add(block)
@@ -184,7 +185,8 @@ def _spread(length: int) -> npt.NDArray[np.int64]:
     overlap = np.maximum(upper - lower, 0)
     cumulative = np.cumsum(overlap, axis=1) / overlap.sum(axis=1, keepdims=True)
     steps = np.rint(cumulative * GC_UNIT).astype(np.int64)
-    return np.diff(steps, axis=1, prepend=0)
+    shares: npt.NDArray[np.int64] = np.diff(steps, axis=1, prepend=0)
+    return shares
 
 
 def _gc_percents(block: Block, bases: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from cordon_client.qc.finding import Finding, result_of
 from cordon_client.qc.modality import CohortQc, Modality, SampleFiles, SampleQc, StatColumn
 from cordon_common.qc.fastq_checks import FASTQ
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from cordon_client.qc.fastq.blocks import Block
     from cordon_client.qc.fastq.measure import FastqMeasures
     from cordon_client.qc.modality import Number, Progress
     from cordon_common.qc.profile import Profile
@@ -121,7 +120,7 @@ def measure_sample(sample: SampleFiles, progress: Progress) -> dict[str, FastqMe
     for first, second in _runs(sample.files):
         one = blocks(first, "R1", told.of(first))
         if second is None:
-            source = (("R1", block) for block in one)
+            source: Iterator[tuple[str, Block]] = (("R1", block) for block in one)
         else:
             source = paired(one, blocks(second, "R2", told.of(second)))
         for role, block in source:
@@ -167,7 +166,7 @@ def _stats(files: Mapping[str, FastqMeasures]) -> dict[str, Number | None]:
 
 
 def check_cohort(
-    samples: Sequence[SampleFiles], checked: Sequence[SampleQc], profile: Profile
+    _samples: Sequence[SampleFiles], checked: Sequence[SampleQc], profile: Profile
 ) -> CohortQc:
     """Find samples whose quality or GC content is far from the others'."""
     from cordon_client.qc.fastq.measure import FastqMeasures
@@ -198,7 +197,11 @@ def _outliers(
     checked: Sequence[SampleQc], column: str, *, least: float, only_below: bool
 ) -> list[str] | None:
     """Name samples whose robust z is beyond 3.5 and that lie `least` away; None = too few."""
-    known = [(each.sample, value) for each in checked if (value := each.stats.get(column)) is not None]
+    import numpy as np
+
+    known = [
+        (each.sample, value) for each in checked if (value := each.stats.get(column)) is not None
+    ]
     if len(known) < _LEAST_SAMPLES:
         return None
     values = np.array([float(value) for _, value in known])

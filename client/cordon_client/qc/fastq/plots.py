@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from cordon_client.qc.fastq.measure import FastqMeasures
+    from cordon_client.qc.modality import Number
 
 _QUALITY_BANDS = (Band(0, 20, "fail"), Band(20, 25, "warn"), Band(25, 45, "pass"))
 
@@ -29,7 +30,7 @@ def read_plots(files: Mapping[str, FastqMeasures]) -> tuple[Plot, ...]:
     )
 
 
-def _line(name: str, x: Iterable[float], y: Iterable[float], digits: int = 3) -> Series:
+def _line(name: str, x: Iterable[Number | str], y: Iterable[float], digits: int = 3) -> Series:
     return Series(name, tuple(x), tuple(round(float(value), digits) for value in y))
 
 

@@ -27,6 +27,7 @@ _MERGE_AT = CAPACITY // 4
 WINDOW = 80
 """Bytes hashed: the longest sequence that is compared whole, in 8-byte words."""
 
+
 def _odd_multipliers(words: int) -> npt.NDArray[np.uint64]:
     """Odd 64-bit multipliers from the golden ratio's bits: fixed, public, the same everywhere."""
     golden = np.uint64(0x9E3779B97F4A7C15)
@@ -45,7 +46,9 @@ _MULTIPLIERS = _odd_multipliers(WINDOW // 8)
 _KEEP_BYTES = (np.arange(WINDOW) < np.arange(WINDOW + 1)[:, None]).astype(np.uint8) * np.uint8(255)
 
 
-def hashed(windows: npt.NDArray[np.uint8], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+def hashed(
+    windows: npt.NDArray[np.uint8], lengths: npt.NDArray[np.int64]
+) -> npt.NDArray[np.uint64]:
     """Hash the first `lengths` bytes of each row of uint8 [n, WINDOW] to uint64 [n]."""
     words = windows.view(np.uint64) & _KEEP_BYTES.view(np.uint64)[lengths]
     return _mixed((words * _MULTIPLIERS).sum(axis=1, dtype=np.uint64) + lengths.astype(np.uint64))
@@ -84,7 +87,7 @@ class DistinctSample:
     def of(cls, hashes: npt.NDArray[np.uint64], level: int = 0) -> Self:
         """Sample these sequences, at this level or a higher one."""
         kept, counts = np.unique(hashes[_within(hashes, level)], return_counts=True)
-        return cls(level, kept, counts.astype(np.int64))._fitting()
+        return cls(level, kept, counts.astype(np.int64)).cut()
 
     def __add__(self, other: Self) -> DistinctSample:
         level = max(self.level, other.level)
@@ -93,9 +96,10 @@ class DistinctSample:
         inside = _within(hashes, level)
         kept, where = np.unique(hashes[inside], return_inverse=True)
         merged = np.bincount(where, weights=counts[inside], minlength=len(kept)).astype(np.int64)
-        return DistinctSample(level, kept, merged)._fitting()
+        return DistinctSample(level, kept, merged).cut()
 
-    def _fitting(self) -> Self:
+    def cut(self) -> Self:
+        """Return the sample at the lowest level, from its own, at which it fits."""
         sample = self
         while len(sample.hashes) > CAPACITY:
             inside = _within(sample.hashes, sample.level + 1)

@@ -110,7 +110,7 @@ def _only_blank_lines(source: _Lines) -> None:
 def _record(source: _Lines, title: bytes) -> Record:
     parts: list[bytes] = []
     while not (line := source.must()).startswith(b"+"):
-        if any(byte <= 32 or byte >= 127 for byte in line):  # noqa: PLR2004 - ASCII space, DEL
+        if any(byte <= 32 or byte >= 127 for byte in line):
             raise source.fault(FastqRule.SEQUENCE)
         if line.startswith(b"@"):
             # A title where bases should be: the record before it has lost its end.
@@ -138,6 +138,6 @@ def _quality(source: _Lines, length: int) -> bytes:
 
 
 def _checked(source: _Lines, line: bytes) -> bytes:
-    if any(not 33 <= byte <= 126 for byte in line):  # noqa: PLR2004 - printable ASCII
+    if any(not 33 <= byte <= 126 for byte in line):
         raise source.fault(FastqRule.QUALITY)
     return line
