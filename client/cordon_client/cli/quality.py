@@ -51,11 +51,12 @@ def _table_of_study(asked: Asked) -> None:
     from cordon_client.cli.render import qc_json, qc_view
     from cordon_client.local_qc import check_locally
     from cordon_client.qc.report import write_report
+    from cordon_client.qc.report_value import report_value
 
     if asked.study is None:
         raise UsageError("US001", "a site's cohort is checked against a study", fix="add --study")
     checked, result = check_locally(asked.cohort, asked.study)
-    report = write_report(asked.output, checked, result)
+    report = write_report(asked.output, report_value(checked, result))
     if asked.as_json:
         console.print_json(qc_json(result))
     else:
@@ -66,9 +67,9 @@ def _table_of_study(asked: Asked) -> None:
 
 def _cohort(asked: Asked) -> None:
     from cordon_client.cli.render_cohort import cohort_view
-    from cordon_client.qc.cohort_report import write_cohort_report
     from cordon_client.qc.cohort_value import cohort_value
     from cordon_client.qc.discover import discover
+    from cordon_client.qc.report import write_report
     from cordon_client.qc.run_cohort import check_cohort
 
     profiles = _profiles(asked.profiles)
@@ -76,7 +77,7 @@ def _cohort(asked: Asked) -> None:
     with _shown(sum(len(part.samples) for part in discovered.parts)) as watch:
         result = check_cohort(discovered, profiles, asked.where, watch)
     value = cohort_value(result)
-    report = write_cohort_report(asked.output, value)
+    report = write_report(asked.output, value)
     if asked.as_json:
         console.print_json(value)
     else:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from cordon_client.qc.svg import coordinate, picture, text
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -39,7 +41,7 @@ def _number(feature: Json) -> Markup:
     ]
     parts.append(_axis())
     parts += _labels(feature["typical"] or (low, high), low, high, feature["unit"])
-    return _svg(parts, f"Histogram of {feature['name']}")
+    return picture(parts, f"Histogram of {feature['name']}", (_WIDTH, _HEIGHT))
 
 
 def _band(typical: Sequence[float] | None, low: float, high: float) -> Markup:
@@ -47,29 +49,33 @@ def _band(typical: Sequence[float] | None, low: float, high: float) -> Markup:
         return Markup()
     start, stop = (_position(edge, low, high) for edge in typical)
     return Markup('<rect class="usual" x="{}" y="{}" width="{}" height="{}"/>').format(
-        _n(start), _n(_TOP), _n(stop - start), _n(_BASE - _TOP)
+        coordinate(start), coordinate(_TOP), coordinate(stop - start), coordinate(_BASE - _TOP)
     )
 
 
 def _bar(x: float, width: float, share: float, kind: str) -> Markup:
     height = max(1.0, share * (_BASE - _TOP))
     return Markup('<rect class="{}" x="{}" y="{}" width="{}" height="{}"/>').format(
-        kind, _n(x), _n(_BASE - height), _n(max(0.5, width - 0.6)), _n(height)
+        kind,
+        coordinate(x),
+        coordinate(_BASE - height),
+        coordinate(max(0.5, width - 0.6)),
+        coordinate(height),
     )
 
 
 def _axis() -> Markup:
     return Markup('<line class="axis" x1="0" x2="{}" y1="{}" y2="{}"/>').format(
-        _n(_WIDTH), _n(_BASE), _n(_BASE)
+        coordinate(_WIDTH), coordinate(_BASE), coordinate(_BASE)
     )
 
 
 def _labels(marks: Sequence[float], low: float, high: float, unit: str) -> list[Markup]:
     """Write the two ends of the usual span under the axis, the unit between them."""
-    ends = [_text(_position(mark, low, high), _BASE + 15, f"{mark:g}", "middle") for mark in marks]
+    ends = [text(_position(mark, low, high), _BASE + 15, f"{mark:g}", "middle") for mark in marks]
     middle = sum(_position(mark, low, high) for mark in marks) / 2
     unit = "" if unit == "1" else unit
-    return [*ends, _text(middle, _BASE + 15, unit, "middle", "unit")]
+    return [*ends, text(middle, _BASE + 15, unit, "middle", "unit")]
 
 
 def _category(feature: Json) -> Markup:
@@ -89,15 +95,15 @@ def _category(feature: Json) -> Markup:
         y = 4 + index * row_height
         kind = "bar tail" if name in special and index >= len(feature["categories"]) else "bar"
         width = 120.0 * count / highest
-        parts.append(_text(66, y + 11, _short(name), "end"))
+        parts.append(text(66, y + 11, _short(name), "end"))
         parts.append(
             Markup('<rect class="{}" x="72" y="{}" width="{}" height="12"/>').format(
-                kind, _n(y), _n(max(1.0, width) if count else 0.0)
+                kind, coordinate(y), coordinate(max(1.0, width) if count else 0.0)
             )
         )
-        parts.append(_text(76 + width, y + 10.5, str(count), "start", "unit"))
+        parts.append(text(76 + width, y + 10.5, str(count), "start", "unit"))
     height = max(_HEIGHT, 8 + row_height * len(shown))
-    return _svg(parts, f"Categories of {feature['name']}", height)
+    return picture(parts, f"Categories of {feature['name']}", (_WIDTH, height))
 
 
 def _short(name: str) -> str:
@@ -106,21 +112,3 @@ def _short(name: str) -> str:
 
 def _position(value: float, low: float, high: float) -> float:
     return _LEFT + (value - low) / (high - low) * (_RIGHT - _LEFT)
-
-
-def _text(x: float, y: float, words: str, anchor: str, kind: str = "tick") -> Markup:
-    return Markup('<text class="{}" x="{}" y="{}" text-anchor="{}">{}</text>').format(
-        kind, _n(x), _n(y), anchor, words
-    )
-
-
-def _svg(parts: Sequence[Markup], label: str, height: float = _HEIGHT) -> Markup:
-    head = Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">').format(
-        _n(_WIDTH), _n(height), label
-    )
-    return head + Markup().join(parts) + Markup("</svg>")
-
-
-def _n(value: float) -> str:
-    """Write a coordinate with one decimal: short, and equal on every platform."""
-    return f"{value:.1f}"

@@ -94,6 +94,7 @@ def plot_value(plot: Plot) -> Json:
         }
         for series in plot.series
     ]
+    value["rows"], value["columns"] = list(plot.rows), list(plot.columns)
     value["matrix"] = [[rounded(cell) for cell in row] for row in plot.matrix]
     value["bands"] = [
         {"low": rounded(band.low), "high": rounded(band.high), "severity": band.severity}

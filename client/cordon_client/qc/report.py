@@ -1,31 +1,33 @@
-"""The local quality-control report: one self-contained page, and the same data as JSON.
+"""The local quality-control report: one self-contained page, and the same data beside it.
 
-No script, no network, no clock, no host or file name: equal input gives equal bytes.
+No network, no clock, no host or file name: equal input gives equal bytes. The page works without
+its one small script, which searches, filters and sorts the tables; the policy of the page lets no
+other script run.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import errno
+import hashlib
+from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
 import jinja2
 from markupsafe import Markup
 
-from cordon_client.qc.charts import chart
-from cordon_client.qc.report_value import report_value
+from cordon_client.qc.cohort_page import cohort_page
+from cordon_client.qc.side_files import side_files
+from cordon_client.qc.study_page import study_page
 from cordon_common.canonical import canonical_bytes
 from cordon_common.errors import SystemFault
-from cordon_common.qc.registry import REGISTRY
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cordon_client.qc.report_value import ModelAtSite
-    from cordon_client.qc.tabular import TableQc
     from cordon_common.canonical import Json
-    from cordon_common.protocol.study import Study
 
 HTML_NAME, JSON_NAME = "qc-report.html", "qc-report.json"
 
@@ -39,83 +41,60 @@ _WORDS = {
 _MARKS = {"pass": "✓", "warn": "!", "fail": "✕", "error": "?", "not_applicable": "–"}  # noqa: RUF001
 
 
-def write_report(
-    folder: Path, study: Study, qc: TableQc, *, model: ModelAtSite | None = None
-) -> Path:
-    """Write `qc-report.html` and `qc-report.json` into a folder; returns the page's path.
+def write_report(folder: Path, value: dict[str, Json]) -> Path:
+    """Write the page of a `report_value` or `cohort_value`, and the data; returns the page's path.
 
     Guarantee: each file is replaced at once or not at all.
 
     Raises:
         SystemFault: SY001 when the disk is full, SY010 when the folder cannot be written.
     """
-    value = report_value(study, qc, model)
-    replace_file(folder / JSON_NAME, canonical_bytes(value))
+    write_private(folder / JSON_NAME, canonical_bytes(value))
+    for name, data in side_files(value).items():
+        write_private(folder / name, data)
     page = folder / HTML_NAME
-    replace_file(page, report_html(value).encode())
+    write_private(page, report_html(value).encode())
     return page
 
 
-def report_html(value: Json) -> str:
-    """Render the report's value as one HTML page."""
-    templates = files("cordon_client.qc") / "templates"
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    template = environment.from_string((templates / "report.html.j2").read_text("utf-8"))
-    features = [_with_defaults(feature) for feature in value["features"]]
-    return template.render(
-        r=value | {"features": features},
-        css=Markup((templates / "report.css").read_text("utf-8")),  # noqa: S704 - our own file
-        charts=[chart(feature) for feature in features],
-        words=_WORDS,
-        marks=_MARKS,
-        titles={check["check"]: check["title"] for check in value["checks"]},
-        number_checks=_check_titles(features, "number"),
-        category_checks=_check_titles(features, "category"),
-        groups=_grouped(value["findings"]),
-        model_sentence=_model_sentence(value["model"]),
-    )
-
-
-def _with_defaults(feature: Json) -> Json:
-    """Give number and category features the same keys, for the template."""
-    missing = feature["missing"]
-    lost = missing["negative"]["part"] + missing["positive"]["part"]
-    return {"not_a_number": 0, "quantiles": None, "mean": None, "has_missing": lost > 0} | feature
-
-
-def _grouped(findings: list[Json]) -> list[list[Json]]:
-    """Put the same finding of several features under one heading."""
-    groups: dict[tuple[str, str], list[Json]] = {}
-    for finding in findings:
-        groups.setdefault((finding["check"], finding["severity"]), []).append(finding)
-    return list(groups.values())
-
-
-def _check_titles(features: list[Json], kind: str) -> list[str]:
-    first = next((feature for feature in features if feature["type"] == kind), None)
-    return [REGISTRY[check].wording.title.lower() for check in first["checks"]] if first else []
-
-
-def _model_sentence(model: Json) -> str:
-    if model is None:
-        return ""
-    gain = model["federated"]["auc"] - model["local_only"]["auc"]
-    apart = (
-        model["federated"]["low"] > model["local_only"]["high"]
-        or model["local_only"]["low"] > model["federated"]["high"]
-    )
-    direction = "better" if gain > 0 else "worse"
-    if not apart:
-        return (
-            f"The study's model is {abs(gain):.3f} {direction} here; the intervals overlap, so "
-            "these patients do not settle which of the two is better."
-        )
+def report_html(value: dict[str, Json]) -> str:
+    """Render a report's value as one HTML page."""
+    if value["kind"] == "qc-report.v1":
+        name, facts = "study.html.j2", study_page(value)
+    else:
+        name, facts = "cohort.html.j2", cohort_page(value)
+    script = _template("report.js")
     return (
-        f"The study's model is {abs(gain):.3f} {direction} here, and the intervals do not overlap."
+        _environment()
+        .get_template(name)
+        .render(
+            css=Markup(_template("report.css")),  # noqa: S704 - our own file
+            script=Markup(script),  # noqa: S704 - our own file
+            script_hash=_csp_hash(script),
+            words=_WORDS,
+            marks=_MARKS,
+            **facts,
+        )
     )
 
 
-def replace_file(path: Path, data: bytes) -> None:
+@lru_cache(maxsize=1)
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FunctionLoader(_template), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+
+
+def _template(name: str) -> str:
+    return (files("cordon_client.qc") / "templates" / name).read_text("utf-8")
+
+
+def _csp_hash(script: str) -> str:
+    """Name the only script that the page may run (Content Security Policy 3, section 2.3.1)."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def write_private(path: Path, data: bytes) -> None:
     """Write a file of the report, for its owner alone, at once or not at all.
 
     Raises:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from cordon_client.qc.cohort_value import result_value, rounded
 from cordon_common.protocol.dictionary import NumberFeature
 from cordon_common.qc.fates import RECORD_FATE_TEXT, RecordFate
 from cordon_common.qc.registry import REGISTRY
@@ -45,7 +46,6 @@ _FOUND = {
 """What a finding is called, by reason."""
 
 _ORDER = (Severity.ERROR, Severity.FAIL, Severity.WARN)
-_DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,7 @@ def report_value(study: Study, qc: TableQc, model: ModelAtSite | None = None) ->
             for feature, stats in zip(study.cohort.features, qc.features, strict=True)
         ],
         "checks": _checks(qc),
+        "results": [result_value(result) for result in qc.results],
         "leaves": {
             "numbers": qc.layout.dimension,
             "histograms": len(qc.layout.histograms),
@@ -127,7 +128,7 @@ def _findings(qc: TableQc) -> list[Json]:
             "severity": result.severity.value,
             "stops_training": _stops(result),
             "subject": result.subject,
-            "value": _rounded(result.value),
+            "value": rounded(result.value),
             "threshold": result.threshold,
             "unit": REGISTRY[result.check].bounds.unit,
             "affected": result.affected,
@@ -174,9 +175,9 @@ def _feature(feature: Feature, stats: FeatureStats, qc: TableQc) -> Json:
         "typical": None if feature.typical is None else list(feature.typical),
         "window": None if stats.window is None else list(stats.window),
         "not_a_number": stats.invalid,
-        "mean": None if moments is None else _rounded(moments.mean),
-        "standard_deviation": None if moments is None else _rounded(moments.standard_deviation),
-        "quantiles": None if quantiles is None else [_rounded(q) for q in quantiles],
+        "mean": None if moments is None else rounded(moments.mean),
+        "standard_deviation": None if moments is None else rounded(moments.standard_deviation),
+        "quantiles": None if quantiles is None else [rounded(q) for q in quantiles],
     }
 
 
@@ -209,7 +210,3 @@ def _checks(qc: TableQc) -> list[Json]:
 
 def _count(count: Count) -> Json:
     return {"part": count.part, "total": count.total}
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.{_DIGITS}g}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cordon_client.qc.report import write_report
-from cordon_client.qc.report_value import ModelAtSite, Score
+from cordon_client.qc.report_value import ModelAtSite, Score, report_value
 from cordon_client.training.local_baseline import compare_on_holdout
 from cordon_common.canonical import canonical_bytes
 from cordon_common.qc.fates import RecordFate
@@ -49,7 +49,7 @@ def keep_model_report(
 
 
 def _keep(home: SiteHome, study: Study, cohort: StudyCohort, model: ModelAtSite | None) -> None:
-    write_report(home.reports / study.name, study, cohort.qc, model=model)
+    write_report(home.reports / study.name, report_value(study, cohort.qc, model))
     facts = canonical_bytes(_facts(cohort, model))
     (home.reports / f"{study.name}.facts.json").write_bytes(facts)
 

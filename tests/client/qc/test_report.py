@@ -14,7 +14,7 @@ from cordon_client.qc.report_value import ModelAtSite, Score, report_value
 from cordon_common.errors import SystemFault
 
 N = 40
-VOID = {"meta", "link", "br", "line", "rect", "img", "hr"}
+VOID = {"input", "meta", "link", "br", "line", "rect", "img", "hr"}
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def parsed(html):
 
 def test_the_page_needs_nothing_but_itself(study, qc, model):
     page = parsed(report_html(report_value(study, qc, model)))
-    assert "script" not in page.tags
+    assert page.tags.count("script") == 1
     for name, value in page.attributes:
         assert not name.startswith("on")
         if name in {"src", "href"}:
@@ -95,7 +95,7 @@ def test_the_page_needs_nothing_but_itself(study, qc, model):
 def test_equal_input_gives_equal_bytes_and_no_trace_of_the_machine(study, columns, check, tmp_path):
     pages = []
     for folder in ("one", "two"):
-        write_report(tmp_path / folder, study, check(study, columns))
+        write_report(tmp_path / folder, report_value(study, check(study, columns)))
         pages.append([(tmp_path / folder / name).read_bytes() for name in (HTML_NAME, JSON_NAME)])
     assert pages[0] == pages[1]
     text = pages[0][0].decode() + pages[0][1].decode()
@@ -110,7 +110,7 @@ def test_no_cell_and_no_unread_column_is_shown(study, qc):
 
 
 def test_the_page_and_the_json_say_the_same_as_the_result(study, qc, tmp_path):
-    page = write_report(tmp_path, study, qc)
+    page = write_report(tmp_path, report_value(study, qc))
     value = json.loads((tmp_path / JSON_NAME).read_bytes())
     assert value == report_value(study, qc)
     assert value["records"]["in_file"] == N
@@ -181,7 +181,7 @@ def test_an_empty_feature_and_many_categories_can_be_drawn(make_study, number, c
 def test_a_folder_that_cannot_be_written_is_a_coded_error(study, qc, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     with pytest.raises(SystemFault) as caught:
-        write_report(tmp_path / "file" / "folder", study, qc)
+        write_report(tmp_path / "file" / "folder", report_value(study, qc))
     assert caught.value.code == "SY010"
 
     def full(self, data):
@@ -189,7 +189,7 @@ def test_a_folder_that_cannot_be_written_is_a_coded_error(study, qc, tmp_path, m
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(SystemFault) as caught:
-        write_report(tmp_path, study, qc)
+        write_report(tmp_path, report_value(study, qc))
     assert caught.value.code == "SY001"
 
 
