@@ -1,0 +1,1 @@
+"""Matrices of features × samples: read them, tally them, compare their samples."""
