@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cordon_client.qc.bulk_rna.modality import MODALITY as BULK_RNA
 from cordon_client.qc.fastq.modality import MODALITY as FASTQ
+from cordon_client.qc.single_cell.modality import MODALITY as SINGLE_CELL
 from cordon_common.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,6 +18,8 @@ MODALITIES: tuple[Modality, ...] = (
     # reads, alignments, variants, identity
     FASTQ,
     # counts, cells, taxa, proteins, sequences, signals, images
+    SINGLE_CELL,
+    BULK_RNA,
 )
 
 

@@ -23,6 +23,7 @@ CHECKS = (
             "Values are negative or have decimals: TPM, CPM or logarithms were sent as counts.",
             "Export the raw counts of the quantification, before any normalisation.",
         ),
+        assay_dependent=True,
     ),
     _sample(
         "bulk.missing",

@@ -28,4 +28,53 @@ QUALITY_CODES: dict[str, tuple[str, str]] = {
         "copy the file again from the sequencer's output, and compare its checksum",
     ),
     # -- counts, cells, taxa, proteins, sequences, signals, images ---------------------------------
+    "DA060": (
+        "the matrix cannot be read",
+        "export it as TSV or CSV with one header line, or as Parquet, h5ad or 10x",
+    ),
+    "DA061": (
+        "a sample of the matrix holds text where numbers belong",
+        "write decimal points, leave missing cells empty, and remove units",
+    ),
+    "DA062": ("the matrix names a sample twice", "rename or remove one of the two in the export"),
+    "DA063": ("the matrix has no values", "check the filter of the export"),
+    "DA064": (
+        "the 10x folder is not complete",
+        "copy matrix.mtx, barcodes.tsv and features.tsv (or genes.tsv) of one run into one folder",
+    ),
+    "DA065": (
+        "the HDF5 file is damaged or not of this kind",
+        "write it again, or copy it again from where it was made",
+    ),
+    "DA066": ("the BIOM table is not valid", "write it again with biom convert"),
+    "DA067": (
+        "the taxonomy report is not valid",
+        "give the report file of Kraken, Bracken or MetaPhlAn, not the per-read output",
+    ),
+    "DA068": (
+        "the proteomics table has no intensity columns",
+        "export protein groups with one intensity column per run",
+    ),
+    "DA069": (
+        "the sequences cannot be read",
+        "give FASTA, or a table with a column named sequence",
+    ),
+    "DA070": (
+        "the series cannot be read",
+        "give one row per series, or one row per patient and time with a time column",
+    ),
+    "DA071": ("the images cannot be read", "give PNG files, or an NPZ file with uint8 images"),
+    "DA072": (
+        "the matrix is larger than the site allows",
+        "store it sparse (h5ad or 10x), or raise the limit",
+    ),
+    "DA073": ("the file names no sample of that name", "correct the cohort manifest"),
+    "PO120": (
+        "batch and outcome cannot be told apart, so no correction can separate them",
+        "measure both outcomes in every batch, or train without harmonisation",
+    ),
+    "PO121": (
+        "too few records for sums that describe them in that many directions",
+        "use a smaller panel of features, or release with noise",
+    ),
 }

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from cordon_common.qc.batch_checks import CHECKS as BATCH_CHECKS
+from cordon_common.qc.bulk_rna_checks import CHECKS as BULK_RNA_CHECKS
 from cordon_common.qc.checks import Bounds, CheckSpec, Registry, Wording
 from cordon_common.qc.clinical_checks import CHECKS as CLINICAL_TABLE_CHECKS
 from cordon_common.qc.fastq_checks import CHECKS as FASTQ_CHECKS
 from cordon_common.qc.sample_checks import CHECKS as SAMPLE_CHECKS
+from cordon_common.qc.single_cell_checks import CHECKS as SINGLE_CELL_CHECKS
 from cordon_common.qc.verdict import CheckClass, ReasonCode, Scope
 
 CROSS_SITE = "cross-site"
@@ -57,6 +59,8 @@ TABLES = (
     # laboratory modalities, one line each: reads, alignments, variants, identity
     FASTQ_CHECKS,
     # counts, cells, taxa, proteins, sequences, signals, images
+    BULK_RNA_CHECKS,
+    SINGLE_CELL_CHECKS,
     CROSS_SITE_CHECKS,
 )
 """Every table of checks there is; a modality's checks exist once its table stands here."""

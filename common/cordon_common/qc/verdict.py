@@ -115,6 +115,12 @@ class ReasonCode(StrEnum):
     SEX_MISMATCH = "sex_mismatch"
 
     # counts, cells, taxa, proteins, sequences, signals, images
+    NOT_COUNTS = "not_counts"
+    NOT_CLOSED = "not_closed"
+    EXCESS_ZEROS = "excess_zeros"
+    DOUBLETS = "doublets"
+    SIGNAL_LOST = "signal_lost"
+    IRREGULAR_SAMPLING = "irregular_sampling"
 
 
 @dataclass(frozen=True)

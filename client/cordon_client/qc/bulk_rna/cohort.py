@@ -37,7 +37,7 @@ _EXPRESSED_CPM = 1.0
 
 
 def check_cohort(
-    samples: Sequence[SampleFiles], checked: Sequence[SampleQc], profile: Profile
+    samples: Sequence[SampleFiles], _checked: Sequence[SampleQc], profile: Profile
 ) -> CohortQc:
     """Compare all samples on the genes that all their files have."""
     gathered = gather(samples, load_matrix)

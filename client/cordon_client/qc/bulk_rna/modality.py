@@ -35,7 +35,7 @@ def recognises(path: Path) -> bool:
     return size >= _FEW and not elsewhere and found.share(_GENE) > 0.8
 
 
-BULK_RNA_MODALITY = Modality(
+MODALITY = Modality(
     name=BULK_RNA,
     title="Bulk RNA counts",
     columns=COLUMNS,

@@ -42,7 +42,7 @@ def most_variable(values: Values, how_many: int = PCA_FEATURES) -> Values:
     complete = values[~np.isnan(values).any(axis=1)]
     variance = complete.var(axis=1)
     chosen = np.argsort(-variance, kind="stable")[:how_many]
-    return complete[np.sort(chosen[variance[chosen] > 0])]
+    return np.asarray(complete[np.sort(chosen[variance[chosen] > 0])], dtype=np.float64)
 
 
 def principal_components(values: Values, how_many: int = 10) -> tuple[Values, Values]:
@@ -90,7 +90,7 @@ def robust_z(values: Values) -> Values:
     spread = _MAD_TO_SIGMA * np.nanmedian(np.abs(values - middle))
     distance = values - middle
     if spread == 0:
-        return np.asarray(np.where(distance == 0, 0.0, np.sign(distance) * np.inf))
+        return np.asarray(np.where(distance == 0, 0.0, np.copysign(np.inf, distance)))
     return np.asarray(distance / spread, dtype=np.float64)
 
 

@@ -77,5 +77,7 @@ def _parquet(path: Path) -> Peek:
         header = tuple(file.schema_arrow.names)
         batch = next(file.iter_batches(batch_size=_ROWS), None)
     columns = [] if batch is None else [column.to_pylist() for column in batch.columns]
-    rows = tuple(tuple("" if c is None else str(c) for c in row) for row in zip(*columns, strict=True))
+    rows = tuple(
+        tuple("" if c is None else str(c) for c in row) for row in zip(*columns, strict=True)
+    )
     return Peek(path.name.lower(), header, rows)

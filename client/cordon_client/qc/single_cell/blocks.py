@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from scipy.sparse import csr_matrix
 
-    Array = npt.NDArray[np.generic]
+    Array = npt.NDArray[Any]
     Groups = npt.NDArray[np.int64]
 
 BLOCK_VALUES = 2_000_000
@@ -52,7 +52,9 @@ def csr_block(first: int, data: Array, indices: Array, indptr: Array, genes: int
     """Make a block; explicit zeros are taken out, because they are no detected genes."""
     from scipy.sparse import csr_matrix
 
-    matrix = csr_matrix((data, indices, indptr), shape=(len(indptr) - 1, genes), copy=False)
+    matrix: csr_matrix = csr_matrix(
+        (data, indices, indptr), shape=(len(indptr) - 1, genes), copy=False
+    )
     if np.count_nonzero(data) < len(data):
         matrix = matrix.copy()
         matrix.eliminate_zeros()

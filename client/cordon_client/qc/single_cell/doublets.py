@@ -78,7 +78,7 @@ def find_doublets(counts: csr_matrix, all_cells: int | None = None) -> Doublets 
     if len(chosen) > MOST_CELLS:
         chosen = np.sort(draw.choice(len(chosen), MOST_CELLS, replace=False))
     observed = counts[chosen].astype(np.float64)
-    totals = np.asarray(observed.sum(axis=1)).ravel()
+    totals = np.asarray(observed.sum(axis=1), dtype=np.float64).ravel()
     observed, chosen, totals = observed[totals > 0], chosen[totals > 0], totals[totals > 0]
     genes = _variable_genes(observed, totals)
     if len(genes) < 20:
@@ -89,7 +89,7 @@ def find_doublets(counts: csr_matrix, all_cells: int | None = None) -> Doublets 
     doubled = panel[pairs[:, 0]] + panel[pairs[:, 1]]
     target = float(totals.mean())
     singles = _scaled(panel, totals, target)
-    both = _scaled(doubled, totals[pairs].sum(axis=1), target)
+    both = _scaled(doubled, np.asarray(totals[pairs].sum(axis=1)), target)
     points = _embed(singles, both)
     share = _neighbour_share(points, n)
     rate = expected_rate(all_cells or counts.shape[0])
@@ -127,7 +127,7 @@ def _above_trend(mean: Values, dispersion: Values, bins: int = 20) -> Values:
 
 
 def _scaled(panel: csr_matrix, totals: Values, target: float) -> Values:
-    return np.log1p(panel.toarray() * (target / totals)[:, None])
+    return np.asarray(np.log1p(panel.toarray() * (target / totals)[:, None]), dtype=np.float64)
 
 
 def _embed(singles: Values, doubled: Values) -> Values:
@@ -143,7 +143,7 @@ def _embed(singles: Values, doubled: Values) -> Values:
 def _neighbour_share(points: Values, n: int) -> Values:
     """Return the share of simulated pairs among the neighbours, with one of each kind added."""
     k = round(0.5 * np.sqrt(n) * (len(points) / n))
-    return (_simulated_among_nearest(points, n, k) + 1) / (k + 2)
+    return np.asarray((_simulated_among_nearest(points, n, k) + 1) / (k + 2), dtype=np.float64)
 
 
 def _posterior(share: Values, rate: float) -> Values:

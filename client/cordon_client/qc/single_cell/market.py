@@ -116,7 +116,9 @@ def _blocks(path: Path) -> Iterator[CellBlock]:
     yield _make(held, first, cells, genes)
 
 
-def _triplets(path: Path, skipped: int) -> Iterator[np.ndarray[tuple[int, int], np.dtype[np.float64]]]:
+def _triplets(
+    path: Path, skipped: int
+) -> Iterator[np.ndarray[tuple[int, int], np.dtype[np.float64]]]:
     names = ["gene", "cell", "count"]
     read = pa_csv.ReadOptions(column_names=names, block_size=_BLOCK_BYTES)
     parse = pa_csv.ParseOptions(delimiter=" ")

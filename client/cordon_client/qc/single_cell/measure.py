@@ -49,7 +49,8 @@ class GeneTally:
     @classmethod
     def empty(cls, genes: int) -> Self:
         """Return the identity of the merge."""
-        return cls(0, *(np.zeros(genes, dtype=np.int64) for _ in range(3)))
+        nothing = np.zeros(genes, dtype=np.int64)
+        return cls(0, nothing, nothing, nothing)
 
 
 @dataclass(frozen=True)
