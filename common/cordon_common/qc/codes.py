@@ -46,35 +46,9 @@ QUALITY_CODES: dict[str, tuple[str, str]] = {
         "the HDF5 file is damaged or not of this kind",
         "write it again, or copy it again from where it was made",
     ),
-    "DA066": ("the BIOM table is not valid", "write it again with biom convert"),
-    "DA067": (
-        "the taxonomy report is not valid",
-        "give the report file of Kraken, Bracken or MetaPhlAn, not the per-read output",
-    ),
-    "DA068": (
-        "the proteomics table has no intensity columns",
-        "export protein groups with one intensity column per run",
-    ),
-    "DA069": (
-        "the sequences cannot be read",
-        "give FASTA, or a table with a column named sequence",
-    ),
-    "DA070": (
-        "the series cannot be read",
-        "give one row per series, or one row per patient and time with a time column",
-    ),
-    "DA071": ("the images cannot be read", "give PNG files, or an NPZ file with uint8 images"),
     "DA072": (
         "the matrix is larger than the site allows",
         "store it sparse (h5ad or 10x), or raise the limit",
     ),
     "DA073": ("the file names no sample of that name", "correct the cohort manifest"),
-    "PO120": (
-        "batch and outcome cannot be told apart, so no correction can separate them",
-        "measure both outcomes in every batch, or train without harmonisation",
-    ),
-    "PO121": (
-        "too few records for sums that describe them in that many directions",
-        "use a smaller panel of features, or release with noise",
-    ),
 }
