@@ -96,8 +96,8 @@ def _cached(path: Path, _changed_ns: int, _size: int, max_bytes: int) -> Feature
     if path.name.lower().endswith((".parquet", ".pq")):
         table = _read_parquet(path, max_bytes)
     else:
-        table = _read_text(path, max_bytes)
-    return shape_matrix(table)
+        table = _read_text(path)
+    return shape_matrix(table, max_bytes)
 
 
 def head_of(path: Path) -> str:
@@ -149,7 +149,7 @@ def split_fields(line: str, delimiter: str) -> list[str]:
     return [cell.strip() for cell in next(csv.reader(io.StringIO(line), delimiter=delimiter), [])]
 
 
-def _read_text(path: Path, max_bytes: int) -> pa.Table:
+def _read_text(path: Path) -> pa.Table:
     delimiter, names, skip = header_of(head_of(path))
     unique = [f"{index}\t{name}" for index, name in enumerate(names)]
     convert = pa_csv.ConvertOptions(
@@ -161,8 +161,6 @@ def _read_text(path: Path, max_bytes: int) -> pa.Table:
     try:
         with pa.input_stream(str(path), compression=_compression(path)) as stream:
             return pa_csv.read_csv(stream, read, parse, convert)
-    except MemoryError:
-        raise DataError("DA072", why=f"more than {max_bytes // 2**20} MiB") from None
     except (pa.ArrowException, OSError) as error:
         raise DataError("DA060", why=_fault(str(error))) from None
 
@@ -194,18 +192,21 @@ def _is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind))
 
 
-def shape_matrix(table: pa.Table) -> FeatureMatrix:
+def shape_matrix(table: pa.Table, max_bytes: int = MAX_BYTES) -> FeatureMatrix:
     """Turn a table whose first column names its rows into features × samples.
 
     Column names carry their position and a tab in front, so that doubles can be told apart.
+
+    Raises:
+        DataError: DA061 to DA063, DA072.
     """
     names = [name.split("\t", 1)[1] for name in table.column_names]
     rows = tuple("" if row is None else str(row) for row in table.column(0).to_pylist())
     numbers, texts = _split(table, names)
     if not numbers or not rows:
         raise DataError("DA063")
-    if len(rows) * len(numbers) * 8 > MAX_BYTES:
-        raise DataError("DA072", why=f"more than {MAX_BYTES // 2**20} MiB")
+    if len(rows) * len(numbers) * 8 > max_bytes:
+        raise DataError("DA072", why=f"more than {max_bytes // 2**20} MiB")
     columns = tuple(names[index] for index in numbers)
     values = np.empty((len(numbers), len(rows)))
     for place, index in enumerate(numbers):

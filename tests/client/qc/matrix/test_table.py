@@ -89,3 +89,15 @@ def test_a_file_that_is_written_again_is_read_again(tmp_path):
     assert read_matrix(path).values[0, 0] == 1
     path.write_text("gene\ta\nx\t222\n")
     assert read_matrix(path).values[0, 0] == 222
+
+
+@pytest.mark.parametrize("kind", ["tsv", "parquet"])
+def test_a_matrix_beyond_the_limit_is_refused(tmp_path, kind):
+    path = tmp_path / f"m.{kind}"
+    if kind == "tsv":
+        path.write_text(LAYOUTS["tab"])
+    else:
+        pq.write_table(pa.table({"gene": GENES, "a": [1, 2, 3]}), path)
+    with pytest.raises(DataError) as caught:
+        read_matrix(path, max_bytes=20)
+    assert caught.value.code == "DA072"
