@@ -12,7 +12,7 @@ from cordon_client.models.flat import FlatWeights
 from cordon_client.models.registry import build
 from cordon_client.training.clipping import float_slack
 from cordon_client.training.engines import engine_for
-from cordon_client.training.noise import release
+from cordon_client.training.noise import release_over
 from cordon_client.training.packing import BLOCK_ROWS, patient_blocks
 from cordon_client.training.sampling import draw_patients
 from cordon_common.errors import SystemFault
@@ -41,7 +41,7 @@ def release_round(
     """
     total = round_sum(tensors, weights, study)
     steps_per_unit = grid_per_unit(study.training.clip_norm, study.training.grid_bits)
-    return release(total, grid_per_unit=steps_per_unit, noise_std_grid=event.noise_std_grid)
+    return release_over(total, grid_per_unit=steps_per_unit, noise_std_grid=event.noise_std_grid)
 
 
 def round_sum(

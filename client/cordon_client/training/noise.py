@@ -5,31 +5,43 @@ No seed is stored, logged or returned; nothing that stays in memory can reproduc
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from cordon_client.training.csprng import WordStream
-from cordon_client.training.exact_gaussian import rounded_draw
+from cordon_client.training.strips import SLOT_BITS, strips_for
 from cordon_common.errors import SystemFault
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    Vector = npt.NDArray[np.float64]
+    from cordon_client.training.strips import Strips
 
-_CHUNK = 65_536
-_MORE_WORDS = 5
-_END_WORDS = 2**20
-_WORD_STEP = 2.0**-64
-_ANGLE_STEP = 2.0 * np.pi * 2.0**-64
+    Words = npt.NDArray[np.uint64]
+    Integers = npt.NDArray[np.int64]
+
+_CHUNK = 16_000
+"""Values per pass: all arrays of a pass stay in the second-level cache."""
+
+_SPAN = 8 * _CHUNK
+"""Values of a release that are drawn before they meet their part of the data."""
+
 _GRID_LIMIT = 2.0**62
 """Half of the signed 64-bit range: data and noise stay below it each, so their sum fits."""
 
 _LARGEST_STD = 2.0**57
-"""384-bit uniforms reach 23.1 standard deviations: below `_GRID_LIMIT`."""
+"""Noise reaches at most 37 standard deviations: below `_GRID_LIMIT`."""
+
+_PLACE_BITS = 64 - SLOT_BITS
+_UNIT = 2.0**-64
+_MARGIN = 2.0**-40
+_UNSEEN = 2.0**-46
+"""Relative and absolute bounds of what float64 and the bits not yet drawn can change in a comparison
+with the curve; see PROOF.md."""
+
+_MORE_WORDS = 4
+_NOWHERE = np.empty(0, dtype=np.int64)
 
 
 def release(
@@ -44,10 +56,25 @@ def release(
     Raises:
         SystemFault: SY041 when data or noise do not fit the grid, or the vector is not finite.
     """
-    released = rounded_gaussian(vector.size, std=noise_std_grid)
-    for start in range(0, vector.size, _CHUNK):
-        part = slice(start, start + _CHUNK)
-        released[part] += encode_grid(vector[part], grid_per_unit=grid_per_unit)
+    return release_over(vector.copy(), grid_per_unit=grid_per_unit, noise_std_grid=noise_std_grid)
+
+
+def release_over(
+    vector: npt.NDArray[np.float64], *, grid_per_unit: float, noise_std_grid: float
+) -> npt.NDArray[np.int64]:
+    """Return the same as `release`; the result takes the vector's place in memory.
+
+    Saves a second vector of a large model, and leaves no exact values behind.
+
+    Raises:
+        SystemFault: as `release`; part of the vector may then be noised already.
+    """
+    released = vector.view(np.int64)
+    for start in range(0, vector.size, _SPAN):
+        part = slice(start, start + _SPAN)
+        noise = rounded_gaussian(vector[part].size, std=noise_std_grid)
+        noise += encode_grid(vector[part], grid_per_unit=grid_per_unit)
+        released[part] = noise
     return released
 
 
@@ -57,98 +84,93 @@ def encode_grid(vector: npt.NDArray[np.float64], *, grid_per_unit: float) -> npt
     Raises:
         SystemFault: SY041 when a value is not finite or beyond ±2^62 grid steps.
     """
-    scaled = vector * grid_per_unit
-    if scaled.size and not (scaled.min() > -_GRID_LIMIT and scaled.max() < _GRID_LIMIT):
-        raise SystemFault("SY041")
-    return np.rint(scaled, out=scaled).astype(np.int64)
+    encoded = np.empty(vector.size, dtype=np.int64)
+    for start in range(0, vector.size, _CHUNK):
+        scaled = vector[start : start + _CHUNK] * grid_per_unit
+        if not (scaled.min() > -_GRID_LIMIT and scaled.max() < _GRID_LIMIT):
+            raise SystemFault("SY041")
+        encoded[start : start + _CHUNK] = np.rint(scaled, out=scaled)
+    return encoded
 
 
 def rounded_gaussian(count: int, *, std: float) -> npt.NDArray[np.int64]:
     """Return `count` independent draws of round(std · g), g standard Gaussian; std in grid steps.
 
-    Guarantee: exactly rounded. Floating-point error never decides an integer: a draw closer to the
-    boundary between two integers than its proved error is decided in decimal arithmetic with
-    further random bits, and so are the far tails, which therefore have no end.
-    Source: Box, Muller 1958; lazily revealed uniforms, Karney 2016.
+    Guarantee: the probabilities of a rounded Gaussian, exactly, within `strips.REACH` standard
+    deviations and none beyond: all choices are made between whole numbers, but for an acceptance
+    that is decided with as many random bits and digits as it takes.
+    Source: strips.py; lazily revealed uniforms, Karney 2016.
 
     Raises:
         SystemFault: SY041 when std is above 2^57 grid steps, so that a draw might not fit.
     """
     if not 0 < std <= _LARGEST_STD:
         raise SystemFault("SY041")
-    stream = WordStream()
-    draws = np.empty(-(-count // 2) * 2, dtype=np.int64)
+    strips, stream = strips_for(std), WordStream()
+    draws = np.empty(count, dtype=np.int64)
+    again = _draw(draws, strips, stream)
+    while again.size:
+        values = np.empty(again.size, dtype=np.int64)
+        still = _draw(values, strips, stream)
+        draws[again] = values
+        again = again[still]
+    return draws
+
+
+def _draw(draws: Integers, strips: Strips, stream: WordStream) -> Integers:
+    """Fill draws with proposals and return the places whose proposal was rejected."""
     words = np.empty(min(draws.size, _CHUNK), dtype=np.uint64)
+    slots = np.empty(words.size, dtype=np.uint64)
+    first_open = np.uint64(strips.certain << _PLACE_BITS)
+    found, found_slots = [], []
     for start in range(0, draws.size, _CHUNK):
         chunk = draws[start : start + _CHUNK]
-        stream.fill(words[: chunk.size])
-        _rounded_pairs(words[: chunk.size], std, stream, chunk)
-    return draws[:count]
+        word, slot = words[: chunk.size], slots[: chunk.size]
+        stream.fill(word)
+        np.right_shift(word, _PLACE_BITS, out=slot)
+        strips.origin.take(slot.view(np.int64), out=chunk, mode="clip")
+        places = np.flatnonzero(word >= first_open)
+        if places.size:
+            found.append(places + start)
+            found_slots.append(slot[places])
+        _add_places(chunk, word, strips.narrow_bits, stream)
+    if not found:
+        return _NOWHERE
+    open_places = np.concatenate(found)
+    slots_of = np.concatenate(found_slots).view(np.int64) - strips.certain
+    integers, accepted = _settle(draws[open_places], slots_of, strips, stream)
+    draws[open_places] = integers
+    return open_places[~accepted]
 
 
-def _rounded_pairs(
-    words: npt.NDArray[np.uint64],
-    std: float,
-    stream: WordStream,
-    draws: npt.NDArray[np.int64],
-) -> None:
-    """Fill draws [2m] from words [2m]: m radii, m angles; pair i is draws i and m + i."""
-    half = words.size // 2
-    with np.errstate(divide="ignore", invalid="ignore"):  # the word 0, which is decided below
-        values = _box_muller(words, std)
-        nearest = np.rint(values)
-        draws[:] = nearest
-        away = np.abs(np.subtract(values, nearest, out=values), out=values)
-    worst = sum(error_bound(int(word)) for word in (words[:half].min(), words[:half].max()))
-    # not (away < …): a value that is not a number is never sure
-    unsure = np.flatnonzero(~(away < 0.5 - std * worst))
-    for pair in np.unique(unsure % half):
-        first, second = int(words[pair]), int(words[half + pair])
-        if not max(away[pair], away[half + pair]) + std * error_bound(first) < 0.5:
-            draws[pair], draws[half + pair] = _decided(first, second, std, stream)
+def _add_places(draws: Integers, words: Words, bits: int, stream: WordStream) -> None:
+    """Add to each draw a place within its strip: the word's lowest bits, or fresh ones."""
+    if bits > _PLACE_BITS:
+        stream.fill(words)
+    words &= np.uint64(2**bits - 1)
+    draws += words.view(np.int64)
 
 
-def _box_muller(words: npt.NDArray[np.uint64], std: float) -> Vector:
-    """Return std · g in float64, [2m]: cosines, then sines, at the lower end of each word's cell."""
-    half = words.size // 2
-    radius = (words[:half] >> np.uint64(1)).view(np.int64).astype(np.float64)
-    radius *= 2.0 * _WORD_STEP
-    np.log(radius, out=radius)
-    radius *= -2.0 * std * std
-    np.sqrt(radius, out=radius)
-    angle = words[half:].view(np.int64).astype(np.float64)
-    angle *= _ANGLE_STEP
-    values = np.empty(2 * half)
-    torch.cos(torch.from_numpy(angle), out=torch.from_numpy(values[:half]))
-    torch.sin(torch.from_numpy(angle), out=torch.from_numpy(values[half:]))
-    values[:half] *= radius
-    values[half:] *= radius
-    return values
+def _settle(
+    integers: Integers, slots: Integers, strips: Strips, stream: WordStream
+) -> tuple[Integers, npt.NDArray[np.bool_]]:
+    """Finish proposals of open slots: (integers, which of them are accepted)."""
+    size = integers.size
+    coin, part, place = stream.take(3 * size).reshape(3, size)
+    # wide strips: their place has more bits; shifted twice, since a shift by 64 is not defined
+    place = (place >> np.uint64(1)) >> (np.uint64(63) - strips.more_bits[slots])
+    integers = integers + (place << np.uint64(strips.narrow_bits)).view(np.int64)
+    asked = strips.filled[slots] + coin * _UNIT * strips.open[slots]
+    reached = strips.reached(slots, (integers - 0.5) + part * _UNIT)
+    accepted: npt.NDArray[np.bool_] = asked < reached
+    for i in np.flatnonzero(np.abs(asked - reached) <= _MARGIN * asked + _UNSEEN):
+        more = [_continued(int(word), stream) for word in (coin[i], part[i])]
+        accepted[i] = strips.exactly_accepted(int(slots[i]), more[0], int(integers[i]), more[1])
+    return integers, accepted
 
 
-def error_bound(word: int) -> float:
-    """Bound |computed g - g anywhere in the cell| for a radius from this word; see PROOF.md §5.
-
-    Guarantee: holds for both members of a pair; between two words it is at most the sum of its
-    values at the two. Infinite near both ends of the range.
-    """
-    if min(word, 2**64 - 1 - word) < _END_WORDS:
-        return math.inf
-    uniform = word * _WORD_STEP
-    radius = math.sqrt(-2.0 * math.log(uniform))
-    return (2.0**-51 + 4.0 * _WORD_STEP / uniform) / radius + 2.0**-48 * radius
-
-
-def _decided(first: int, second: int, std: float, stream: WordStream) -> tuple[int, int]:
-    """Continue the bits of one pair of words and round both of its values exactly."""
-    more = [int(word) for word in stream.take(2 * _MORE_WORDS)]
-    radius, angle = first, second
-    for index in range(_MORE_WORDS):
-        radius = radius << 64 | more[index]
-        angle = angle << 64 | more[_MORE_WORDS + index]
-    bits = 64 * (_MORE_WORDS + 1)
-    quarter_back = (angle + (3 << (bits - 2))) % (1 << bits)  # sin 2πv = cos 2π(v - 1/4)
-    return (
-        rounded_draw((radius, bits), (angle, bits), std=std),
-        rounded_draw((radius, bits), (quarter_back, bits), std=std),
-    )
+def _continued(word: int, stream: WordStream) -> tuple[int, int]:
+    """Return a word continued by fresh ones: (n, k) for n · 2^-k."""
+    for more in stream.take(_MORE_WORDS):
+        word = word << 64 | int(more)
+    return word, 64 * (1 + _MORE_WORDS)

@@ -1,6 +1,5 @@
 """The noise is Gaussian, of the declared scale, integer, fresh, and never touches a seed."""
 
-import mpmath
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -8,10 +7,9 @@ from scipy import stats
 
 from cordon_client.training import csprng, noise
 from cordon_client.training.csprng import WordStream
-from cordon_client.training.exact_gaussian import rounded_draw
-from cordon_client.training.noise import encode_grid, release, rounded_gaussian
+from cordon_client.training.noise import encode_grid, release, release_over, rounded_gaussian
+from cordon_client.training.strips import strips_for
 from cordon_common.errors import SystemFault
-from cordon_common.privacy.sensitivity import NOISE_REACH
 
 # Draws cannot be seeded: thresholds are set so that a right generator fails about once in 10^7 runs.
 SURE = 1e-7
@@ -56,142 +54,68 @@ def test_tails_hold_their_mass(threshold):
 
 def test_neighbouring_values_are_uncorrelated():
     values = gaussian(400_000)
-    half = noise._CHUNK // 2
-    for lag in (1, half):  # half a chunk apart: the two values of one Box-Muller pair
+    for lag in (1, noise._CHUNK):
         correlation = float(np.mean(values[lag:] * values[:-lag]))
         assert abs(correlation) < 5.4 / np.sqrt(values.size)
         squares = np.square(values) - 1
         assert abs(float(np.mean(squares[lag:] * squares[:-lag]))) / 2 < 5.4 / np.sqrt(values.size)
 
 
-class CountingWords(WordStream):
-    """A stream that counts the words taken beyond the first draw."""
-
-    taken = 0
-
-    def take(self, count):
-        self.taken += count
-        return super().take(count)
+def test_the_lowest_bits_of_a_draw_are_uniform():
+    """A place within a strip is as likely as any other; the curve tilts by far less than this sees."""
+    counts = np.bincount(rounded_gaussian(400_000, std=2.0**30) & 255, minlength=256)
+    assert stats.chisquare(counts).pvalue > SURE
 
 
-def exact_value(radius, angle, bits=64):
-    """sqrt(-2 ln u) · (cos, sin)(2πv) in 60 digits; radius and angle may be fractions of a cell."""
-    with mpmath.workdps(60):
-        u, v = (mpmath.mpf(x) / mpmath.mpf(2) ** bits for x in (radius, angle))
-        length = mpmath.sqrt(-2 * mpmath.log(u))
-        return length * mpmath.cos(2 * mpmath.pi * v), length * mpmath.sin(2 * mpmath.pi * v)
+@pytest.mark.parametrize("std", [2.0**57, 2.0**55 * 1.3])
+def test_the_largest_noise_takes_its_places_from_further_words(std):
+    assert strips_for(std).narrow_bits > noise._PLACE_BITS
+    draws = rounded_gaussian(50_000, std=std)
+    assert stats.kstest(draws / std, "norm").pvalue > SURE
+    assert stats.chisquare(np.bincount(draws & 63, minlength=64)).pvalue > SURE
 
 
-EDGE_WORDS = [2**20, 2**21 + 1, 2**32, 2**40, 2**53 + 1, 2**60, 2**63, 2**64 - 2**21]
+class Replayed(WordStream):
+    """A stream that gives the same words again."""
+
+    def __init__(self, seed):
+        self._rng = np.random.default_rng(seed)
+
+    def fill(self, words):
+        words[:] = self._rng.integers(0, 2**64, size=words.size, dtype=np.uint64)
 
 
-def edgy_words(count, seed):
-    """Random words, with both halves starting at the hardest ones."""
-    words = np.random.default_rng(seed).integers(0, 2**64, size=count, dtype=np.uint64)
-    words[: len(EDGE_WORDS)] = EDGE_WORDS
-    words[count // 2 : count // 2 + len(EDGE_WORDS)] = EDGE_WORDS
-    return words
+@pytest.mark.parametrize("std", [0.4, 7.5, 2.0**27])
+def test_floating_point_decides_as_sixty_digits_do(monkeypatch, std):
+    strips = strips_for(std)
+    slots = np.random.default_rng(1).integers(0, strips.open.size, 300)
+    integers = strips.origin[strips.certain :][slots]
+    fast = noise._settle(integers, slots, strips, Replayed(2))
+    monkeypatch.setattr(noise, "_MARGIN", 1e9)  # nothing is clear any more
+    exact = noise._settle(integers, slots, strips, Replayed(2))
+    for one, other in zip(fast, exact, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
-def corners(words, pair):
-    """Exact values at the corners of a pair's cell: four of the cosine, four of the sine."""
-    half = words.size // 2
-    values = [
-        exact_value(int(words[pair]) + i or mpmath.mpf("1e-9"), int(words[half + pair]) + j)
-        for i in (0, 1)
-        for j in (0, 1)
-    ]
-    return zip(*values, strict=True)
+def test_a_coin_on_the_curve_is_decided_by_further_bits(monkeypatch):
+    """The first 64 bits of the coin are what the curve says: only the ones that follow decide."""
+    strips, slots = strips_for(2.0**27), np.array([500])
+    integers = strips.origin[strips.certain :][slots]
+    curve = strips.reached(slots, integers - 0.5)
+    coin = ((curve - strips.filled[slots]) / strips.open[slots] * 2.0**64).astype(np.uint64)
+    decided = []
 
+    class OnTheCurve(WordStream):
+        def take(self, count):
+            words = super().take(count)
+            if count == 3:  # coin, part, place
+                words[:] = [coin[0], 0, 0]
+            else:
+                decided.append(count)
+            return words
 
-@pytest.mark.parametrize("std", [1.0, 1e5])
-def test_the_fast_values_are_within_their_proved_error_of_the_whole_cell(std):
-    words = edgy_words(2000, seed=0)
-    values = noise._box_muller(words, std)
-    bound = [std * noise.error_bound(int(word)) for word in words[:1000]]
-    for pair in range(1000):
-        for place, exact in zip((pair, 1000 + pair), corners(words, pair), strict=True):
-            with mpmath.workdps(60):
-                far = max(abs(mpmath.mpf(float(values[place])) - std * end) for end in exact)
-                assert far <= bound[pair]
-
-
-def test_the_error_between_two_words_is_at_most_the_sum_at_the_two():
-    rng = np.random.default_rng(1)
-    for _ in range(300):
-        low, high = np.sort(rng.integers(2**20, 2**64 - 2**20, size=2, dtype=np.uint64))
-        between = rng.integers(low, high, size=100, dtype=np.uint64, endpoint=True)
-        ends = noise.error_bound(int(low)) + noise.error_bound(int(high))
-        assert max(noise.error_bound(int(word)) for word in between) <= ends
-
-
-def test_the_proved_error_is_small_in_the_middle_and_infinite_at_the_ends():
-    middle = (2**55, 2**63, 2**64 - 2**57)
-    assert max(noise.error_bound(word) for word in middle) < 2.0**-45
-    ends = (0, 2**20 - 1, 2**64 - 2**20, 2**64 - 1)
-    assert {noise.error_bound(word) for word in ends} == {np.inf}
-
-
-@pytest.mark.parametrize("std", [0.7, 2.0**24, 2.0**36, 2.0**44, 2.0**57])
-@pytest.mark.parametrize("ends", [[], [0, 2**64 - 1]])
-def test_every_integer_is_the_exactly_rounded_value(std, ends):
-    """At 2^44 the fast value is hardly ever good enough, at 2^57 never."""
-    words = edgy_words(200, seed=2)
-    words[50 : 50 + len(ends)] = ends
-    draws = np.empty(200, dtype=np.int64)
-    noise._rounded_pairs(words, std, WordStream(), draws)
-    for pair in range(100):
-        for place, values in zip((pair, 100 + pair), corners(words, pair), strict=True):
-            with mpmath.workdps(60):
-                low, high = min(values) * std, max(values) * std
-                assert low - 0.5001 <= int(draws[place]) <= high + 0.5001
-
-
-def test_the_slow_path_rounds_its_bits_exactly():
-    rng = np.random.default_rng(3)
-    for _ in range(50):
-        first, second = (int.from_bytes(rng.bytes(32), "big") for _ in range(2))
-        std = float(2.0 ** rng.uniform(-1, 57))
-        with mpmath.workdps(70):
-            cosine, _ = exact_value(mpmath.mpf(first) + 0.5, mpmath.mpf(second) + 0.5, bits=256)
-            expected = int(mpmath.nint(cosine * std))
-        assert rounded_draw((first, 256), (second, 256), std=std) == expected
-
-
-def test_a_pair_keeps_its_bits_when_it_is_decided_slowly():
-    """Sine and cosine of one pair come from one point: their squares add up to the radius."""
-    std = 2.0**50
-    for first, second in ((2**63, 2**61), (5, 2**64 - 3), (2**64 - 1, 12345)):
-        cosine, sine = noise._decided(first, second, std, WordStream())
-        length = np.hypot(cosine / std, sine / std)
-        with mpmath.workdps(60):
-            ends = (mpmath.mpf(first) + 1, mpmath.mpf(first) + mpmath.mpf("1e-9"))
-            low, high = (float(exact_value(end, 0)[0]) for end in ends)
-        assert low * (1 - 1e-12) <= length <= high * (1 + 1e-12)
-
-
-def test_the_generator_reaches_further_than_the_account_assumes():
-    """The smallest word: only fresh bits say how far out it lies, never less than 9.4."""
-    for _ in range(20):
-        cosine, sine = noise._decided(0, 0, 2.0**30, WordStream())
-        assert cosine / 2.0**30 > 9.4
-        assert abs(sine) < 2.0**30
-
-
-def test_there_is_no_gap_up_to_the_reach_that_the_account_assumes():
-    """Radii at the reach are decided by 384 bits: neighbouring cells lie far below one grid step."""
-    std = 2.0**57
-    cell = int(mpmath.mpf(2) ** 384 * mpmath.exp(-(mpmath.mpf(NOISE_REACH) ** 2) / 2))
-    here, next_one = (rounded_draw((n, 384), (0, 384), std=std) for n in (cell, cell + 1))
-    assert here / std == pytest.approx(NOISE_REACH, rel=1e-9)
-    assert abs(here - next_one) <= 1
-
-
-def test_most_draws_need_no_further_bits():
-    stream = CountingWords()
-    words = np.random.default_rng(4).integers(0, 2**64, size=20_000, dtype=np.uint64)
-    noise._rounded_pairs(words, 2.0**24, stream, np.empty(20_000, dtype=np.int64))
-    assert stream.taken <= 6 * 20
+    noise._settle(integers, slots, strips, OnTheCurve())
+    assert decided == [noise._MORE_WORDS] * 2
 
 
 @pytest.mark.parametrize("std", [0.3, 1.0, 7.5])
@@ -222,6 +146,17 @@ def test_a_release_equals_rounding_once_data_and_noise_together(monkeypatch):
     released = release(vector, grid_per_unit=2.0**20, noise_std_grid=std)
     together = np.rint(encode_grid(vector, grid_per_unit=2.0**20) + std * values)
     np.testing.assert_array_equal(released, together)
+
+
+def test_a_release_leaves_the_vector_alone_unless_it_may_take_its_place():
+    vector = np.random.default_rng(1).normal(size=300_000)
+    kept = vector.copy()
+    release(vector, grid_per_unit=2.0**20, noise_std_grid=5.0)
+    np.testing.assert_array_equal(vector, kept)
+    released = release_over(vector, grid_per_unit=2.0**20, noise_std_grid=5.0)
+    assert np.shares_memory(released, vector)
+    residual = released - encode_grid(kept, grid_per_unit=2.0**20)
+    assert 4.9 < residual.std() < 5.1
 
 
 def test_rounding_moves_a_coordinate_by_at_most_half_a_step():

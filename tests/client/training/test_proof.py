@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cordon_client.training import clipping, noise
+from cordon_client.training import clipping, noise, strips
 from cordon_common.privacy import sensitivity
 
 PROOF = Path(noise.__file__).with_name("PROOF.md").read_text(encoding="utf-8")
@@ -31,7 +31,10 @@ def test_the_notes_constants_are_the_codes():
     assert clipping.CANCELLATION_LIMIT == 128
     assert clipping._ROUND_DOWN == 1 - 2.0**-48
     assert sensitivity.FLOAT_SLACK == 2.0**-11
-    assert float(noise._END_WORDS) * 2.0**-64 == 2.0**-44
-    assert 64 * (noise._MORE_WORDS + 1) == 384
+    assert (noise._MARGIN, noise._UNSEEN) == (2.0**-40, 2.0**-46)
+    assert 64 * (noise._MORE_WORDS + 1) == 320
+    assert (strips.SLOT_BITS, strips.REACH) == (16, 18.5)
+    widest = max(float(strips.strips_for(2.0**k).open.max()) for k in (0, 10, 27, 57))
+    assert widest * 2.0**-64 <= 2.0**-48
     slack = clipping.float_slack(patients=2**20, records=2**20, rows=256)
     assert slack == pytest.approx(2.6e-4, rel=0.05)
