@@ -6,14 +6,13 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from benchmarks.dp_step.timing import interleaved
 from benchmarks.lines import ratio_line
 from cordon_client.models.flat import FlatWeights
 from cordon_client.training.engines import engine_for
-from cordon_client.training.noise import release
+from cordon_client.training.noise import release_over
 from cordon_client.training.packing import PatientBlock
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ def plain_step(case: Case) -> Callable[[], None]:
 
 
 def private_step(case: Case) -> Callable[[], None]:
-    """The kernel's step: load the weights, clipped sum, noise on the grid, update."""
+    """The kernel's step: clipped sum, noise on the grid, update."""
     model = case.private()
     start = torch.nn.utils.parameters_to_vector(case.plain().parameters())
     flat = FlatWeights(model)
@@ -95,19 +94,15 @@ def private_step(case: Case) -> Callable[[], None]:
     records = len(case.batch.labels)
     ones = torch.ones(records, dtype=torch.float64)
     block = PatientBlock(case.batch.inputs.double(), case.batch.labels.double(), ones, 1)
-    weights = start.detach().double().numpy()
+    flat.load(start.detach().double().numpy())
     gamma = 2.0**GRID_BITS
     scale = LEARNING_RATE / records / gamma
-    update = np.empty_like(weights)
 
     def step() -> None:
-        flat.load(weights)
         total = torch.zeros(flat.size, dtype=torch.float64)
         engine.add_clipped_sum(total, block, case.aux)
-        noised = release(
-            total.numpy(), grid_per_unit=gamma, noise_std_grid=NOISE_MULTIPLIER * gamma
-        )
-        np.subtract(weights, np.multiply(noised, scale, out=update), out=weights)
+        std = NOISE_MULTIPLIER * gamma
+        flat.step(release_over(total.numpy(), grid_per_unit=gamma, noise_std_grid=std), scale)
 
     return step
 

@@ -45,6 +45,10 @@ class FlatWeights:
             raise ProtocolError("PR008", why="a weight is not finite")
         np.copyto(self._vector.numpy(), weights, casting="same_kind")
 
+    def step(self, direction: npt.NDArray[np.int64], scale: float) -> None:
+        """Subtract scale · direction, an integer vector [size], as a descent step does."""
+        self._vector.sub_(torch.from_numpy(direction), alpha=scale)
+
     def read(self) -> npt.NDArray[np.float64]:
         """Return a copy of all parameters, float64 [size]."""
         return np.array(self._vector.numpy(), dtype=np.float64)

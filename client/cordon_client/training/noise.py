@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     Words = npt.NDArray[np.uint64]
     Integers = npt.NDArray[np.int64]
 
-_CHUNK = 16_000
-"""Values per pass: all arrays of a pass stay in the second-level cache."""
+_CHUNK = 65_536
+"""Values per pass over the words."""
 
-_SPAN = 8 * _CHUNK
+_SPAN = 2 * _CHUNK
 """Values of a release that are drawn before they meet their part of the data."""
 
 _GRID_LIMIT = 2.0**62
@@ -70,11 +70,16 @@ def release_over(
         SystemFault: as `release`; part of the vector may then be noised already.
     """
     released = vector.view(np.int64)
+    _check_fits(vector, grid_per_unit)
+    noise = np.empty(min(vector.size, _SPAN), dtype=np.int64)
+    scaled = np.empty(noise.size)
+    source = NoiseSource(noise_std_grid)
     for start in range(0, vector.size, _SPAN):
-        part = slice(start, start + _SPAN)
-        noise = rounded_gaussian(vector[part].size, std=noise_std_grid)
-        noise += encode_grid(vector[part], grid_per_unit=grid_per_unit)
-        released[part] = noise
+        data, result = vector[start : start + _SPAN], released[start : start + _SPAN]
+        source.fill(noise[: data.size])
+        np.multiply(data, grid_per_unit, out=scaled[: data.size])
+        result[:] = np.rint(scaled[: data.size], out=scaled[: data.size])
+        result += noise[: data.size]
     return released
 
 
@@ -84,37 +89,56 @@ def encode_grid(vector: npt.NDArray[np.float64], *, grid_per_unit: float) -> npt
     Raises:
         SystemFault: SY041 when a value is not finite or beyond ±2^62 grid steps.
     """
-    encoded = np.empty(vector.size, dtype=np.int64)
-    for start in range(0, vector.size, _CHUNK):
-        scaled = vector[start : start + _CHUNK] * grid_per_unit
-        if not (scaled.min() > -_GRID_LIMIT and scaled.max() < _GRID_LIMIT):
-            raise SystemFault("SY041")
-        encoded[start : start + _CHUNK] = np.rint(scaled, out=scaled)
-    return encoded
+    _check_fits(vector, grid_per_unit)
+    scaled = vector * grid_per_unit
+    return np.rint(scaled, out=scaled).astype(np.int64)
+
+
+def _check_fits(vector: npt.NDArray[np.float64], grid_per_unit: float) -> None:
+    if not vector.size:
+        return
+    low, high = float(vector.min()) * grid_per_unit, float(vector.max()) * grid_per_unit
+    if not (low > -_GRID_LIMIT and high < _GRID_LIMIT):
+        raise SystemFault("SY041")
 
 
 def rounded_gaussian(count: int, *, std: float) -> npt.NDArray[np.int64]:
     """Return `count` independent draws of round(std · g), g standard Gaussian; std in grid steps.
 
-    Guarantee: the probabilities of a rounded Gaussian, exactly, within `strips.REACH` standard
-    deviations and none beyond: all choices are made between whole numbers, but for an acceptance
-    that is decided with as many random bits and digits as it takes.
-    Source: strips.py; lazily revealed uniforms, Karney 2016.
-
-    Raises:
-        SystemFault: SY041 when std is above 2^57 grid steps, so that a draw might not fit.
+    Guarantee and raises: as `NoiseSource`.
     """
-    if not 0 < std <= _LARGEST_STD:
-        raise SystemFault("SY041")
-    strips, stream = strips_for(std), WordStream()
     draws = np.empty(count, dtype=np.int64)
-    again = _draw(draws, strips, stream)
-    while again.size:
-        values = np.empty(again.size, dtype=np.int64)
-        still = _draw(values, strips, stream)
-        draws[again] = values
-        again = again[still]
+    NoiseSource(std).fill(draws)
     return draws
+
+
+class NoiseSource:
+    """Independent draws of round(std · g), g standard Gaussian, under one key; not thread-safe.
+
+    Guarantee: the probabilities of a rounded Gaussian, exactly, within `strips.REACH` standard
+    deviations: all choices are made between whole numbers, but for a comparison with the curve that
+    is made with as many random bits and digits as it takes.
+    Source: strips.py; lazily revealed uniforms, Karney 2016.
+    """
+
+    def __init__(self, std: float) -> None:
+        """Take the standard deviation in grid steps.
+
+        Raises:
+            SystemFault: SY041 when std is above 2^57 grid steps, so that a draw might not fit.
+        """
+        if not 0 < std <= _LARGEST_STD:
+            raise SystemFault("SY041")
+        self._strips, self._stream = strips_for(std), WordStream()
+
+    def fill(self, draws: npt.NDArray[np.int64]) -> None:
+        """Overwrite an int64 vector with fresh draws."""
+        again = _draw(draws, self._strips, self._stream)
+        while again.size:
+            values = np.empty(again.size, dtype=np.int64)
+            still = _draw(values, self._strips, self._stream)
+            draws[again] = values
+            again = again[still]
 
 
 def _draw(draws: Integers, strips: Strips, stream: WordStream) -> Integers:

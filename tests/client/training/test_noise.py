@@ -7,7 +7,13 @@ from scipy import stats
 
 from cordon_client.training import csprng, noise
 from cordon_client.training.csprng import WordStream
-from cordon_client.training.noise import encode_grid, release, release_over, rounded_gaussian
+from cordon_client.training.noise import (
+    NoiseSource,
+    encode_grid,
+    release,
+    release_over,
+    rounded_gaussian,
+)
 from cordon_client.training.strips import strips_for
 from cordon_common.errors import SystemFault
 
@@ -139,9 +145,12 @@ def test_a_release_equals_rounding_once_data_and_noise_together(monkeypatch):
     """round(γ s) + round(std g) = round(round(γ s) + std g): post-processing of a Gaussian."""
     values = np.random.default_rng(0).normal(size=5000)
     std = 2.0**22
-    monkeypatch.setattr(
-        noise, "rounded_gaussian", lambda count, std: np.rint(std * values[:count]).astype(np.int64)
-    )
+
+    class Known(NoiseSource):
+        def fill(self, draws):
+            draws[:] = np.rint(std * values[: draws.size])
+
+    monkeypatch.setattr(noise, "NoiseSource", Known)
     vector = np.random.default_rng(1).normal(size=5000)
     released = release(vector, grid_per_unit=2.0**20, noise_std_grid=std)
     together = np.rint(encode_grid(vector, grid_per_unit=2.0**20) + std * values)
@@ -165,17 +174,20 @@ def test_rounding_moves_a_coordinate_by_at_most_half_a_step():
     assert np.abs(error).max() <= 0.5
 
 
-def test_noise_is_drawn_before_it_meets_the_data(monkeypatch):
-    order = []
-    real_noise, real_grid = noise.rounded_gaussian, noise.encode_grid
-    monkeypatch.setattr(
-        noise, "rounded_gaussian", lambda *a, **k: order.append("noise") or real_noise(*a, **k)
-    )
-    monkeypatch.setattr(
-        noise, "encode_grid", lambda *a, **k: order.append("data") or real_grid(*a, **k)
-    )
-    release(np.ones(3), grid_per_unit=10.0, noise_std_grid=5.0)
-    assert order == ["noise", "data"]
+def test_noise_is_drawn_without_sight_of_the_data(monkeypatch):
+    """The source is asked for a number of draws and gets nothing else."""
+    seen = []
+
+    class Watched(NoiseSource):
+        def fill(self, draws):
+            seen.append(draws.copy())
+            super().fill(draws)
+
+    monkeypatch.setattr(noise, "NoiseSource", Watched)
+    vector = np.full(300_000, 12345.0)
+    release(vector, grid_per_unit=1.0, noise_std_grid=5.0)
+    assert sum(draws.size for draws in seen) == 300_000
+    assert not any((draws == 12345).any() for draws in seen)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 2.0**60])
