@@ -74,12 +74,17 @@ def release_over(
     noise = np.empty(min(vector.size, _SPAN), dtype=np.int64)
     scaled = np.empty(noise.size)
     source = NoiseSource(noise_std_grid)
+    rejected = [_NOWHERE]
     for start in range(0, vector.size, _SPAN):
         data, result = vector[start : start + _SPAN], released[start : start + _SPAN]
-        source.fill(noise[: data.size])
-        np.multiply(data, grid_per_unit, out=scaled[: data.size])
-        result[:] = np.rint(scaled[: data.size], out=scaled[: data.size])
-        result += noise[: data.size]
+        drawn, encoded = noise[: data.size], scaled[: data.size]
+        again = source.propose(drawn)
+        drawn[again] = 0
+        np.rint(np.multiply(data, grid_per_unit, out=encoded), out=encoded)
+        result[:] = encoded
+        result += drawn
+        rejected.append(again + start)
+    source.add(released, np.concatenate(rejected))
     return released
 
 
@@ -133,12 +138,25 @@ class NoiseSource:
 
     def fill(self, draws: npt.NDArray[np.int64]) -> None:
         """Overwrite an int64 vector with fresh draws."""
-        again = _draw(draws, self._strips, self._stream)
-        while again.size:
-            values = np.empty(again.size, dtype=np.int64)
-            still = _draw(values, self._strips, self._stream)
-            draws[again] = values
-            again = again[still]
+        again = self.propose(draws)
+        draws[again] = 0
+        self.add(draws, again)
+
+    def add(self, values: npt.NDArray[np.int64], places: npt.NDArray[np.int64]) -> None:
+        """Add a fresh draw at each of some places, all different."""
+        while places.size:
+            draws = np.empty(places.size, dtype=np.int64)
+            again = self.propose(draws)
+            draws[again] = 0
+            values[places] += draws
+            places = places[again]
+
+    def propose(self, draws: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Overwrite an int64 vector and return the places that hold no draw yet: add to them.
+
+        Guarantee: whether a place is rejected says nothing about what it will get.
+        """
+        return _draw(draws, self._strips, self._stream)
 
 
 def _draw(draws: Integers, strips: Strips, stream: WordStream) -> Integers:
@@ -182,9 +200,9 @@ def _settle(
     size = integers.size
     coin, part, place = stream.take(3 * size).reshape(3, size)
     # wide strips: their place has more bits; shifted twice, since a shift by 64 is not defined
-    place = (place >> np.uint64(1)) >> (np.uint64(63) - strips.more_bits[slots])
+    place = (place >> np.uint64(1)) >> (np.uint64(63) - strips.more_bits.take(slots))
     integers = integers + (place << np.uint64(strips.narrow_bits)).view(np.int64)
-    asked = strips.filled[slots] + coin * _UNIT * strips.open[slots]
+    asked = strips.filled.take(slots) + coin * _UNIT * strips.open.take(slots)
     reached = strips.reached(slots, (integers - 0.5) + part * _UNIT)
     accepted: npt.NDArray[np.bool_] = asked < reached
     for i in np.flatnonzero(np.abs(asked - reached) <= _MARGIN * asked + _UNSEEN):

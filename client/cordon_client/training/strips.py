@@ -65,7 +65,7 @@ class Strips:
         Guarantee: relative error below 2^-42.
         """
         ratio = points / self.std
-        reached: Vector = self.height[slots] * np.exp(-0.5 * ratio * ratio)
+        reached: Vector = self.height.take(slots) * np.exp(-0.5 * ratio * ratio)
         return reached
 
     def exactly_accepted(

@@ -147,8 +147,9 @@ def test_a_release_equals_rounding_once_data_and_noise_together(monkeypatch):
     std = 2.0**22
 
     class Known(NoiseSource):
-        def fill(self, draws):
+        def propose(self, draws):
             draws[:] = np.rint(std * values[: draws.size])
+            return np.arange(0)
 
     monkeypatch.setattr(noise, "NoiseSource", Known)
     vector = np.random.default_rng(1).normal(size=5000)
@@ -174,20 +175,34 @@ def test_rounding_moves_a_coordinate_by_at_most_half_a_step():
     assert np.abs(error).max() <= 0.5
 
 
+def test_every_place_of_a_release_gets_its_noise(monkeypatch):
+    """Half of all proposals rejected: no place may be left with the bare data."""
+
+    class Hesitant(NoiseSource):
+        def propose(self, draws):
+            again = super().propose(draws)
+            return np.union1d(again, np.flatnonzero(draws % 2))
+
+    monkeypatch.setattr(noise, "NoiseSource", Hesitant)
+    released = release(np.zeros(300_000), grid_per_unit=1.0, noise_std_grid=2.0**40)
+    assert not (released == 0).any()
+    assert not (released % 2).any()
+    assert stats.kstest(released / 2.0**40, "norm").pvalue > SURE
+
+
 def test_noise_is_drawn_without_sight_of_the_data(monkeypatch):
-    """The source is asked for a number of draws and gets nothing else."""
-    seen = []
+    """The source knows the scale and is asked for a number of draws, in memory of their own."""
+    vector, sizes = np.full(300_000, 12345.0), []
 
     class Watched(NoiseSource):
-        def fill(self, draws):
-            seen.append(draws.copy())
-            super().fill(draws)
+        def propose(self, draws):
+            assert not np.shares_memory(draws, vector)
+            sizes.append(draws.size)
+            return super().propose(draws)
 
     monkeypatch.setattr(noise, "NoiseSource", Watched)
-    vector = np.full(300_000, 12345.0)
-    release(vector, grid_per_unit=1.0, noise_std_grid=5.0)
-    assert sum(draws.size for draws in seen) == 300_000
-    assert not any((draws == 12345).any() for draws in seen)
+    release_over(vector, grid_per_unit=1.0, noise_std_grid=5.0)
+    assert 300_000 <= sum(sizes) <= 330_000
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 2.0**60])
