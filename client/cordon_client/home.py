@@ -100,6 +100,11 @@ class SiteHome:
         return self.gateway / "supernode"
 
     @property
+    def next_supernode_key(self) -> Path:
+        """A SuperNode key that the coordinator has not confirmed yet."""
+        return self.gateway / "supernode-next"
+
+    @property
     def kit_file(self) -> Path:
         """The coordinator's signed kit."""
         return self.gateway / "kit.json"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from cordon_common.canonical import Json, canonical_bytes, digest
 from cordon_common.errors import IntegrityError
+from cordon_common.fingerprint import fingerprint, spoken
 from cordon_common.strict import StrictModel
 
 if TYPE_CHECKING:
@@ -51,7 +51,12 @@ class PublicKey:
     @property
     def fingerprint(self) -> str:
         """First 16 hex digits of the key's SHA-256, for people to compare."""
-        return hashlib.sha256(self.raw).hexdigest()[:16]
+        return fingerprint(self.raw)
+
+    @property
+    def words(self) -> str:
+        """The same fingerprint as eight words, to be compared by voice."""
+        return spoken(self.raw)
 
     def verify(self, message: bytes, signature: bytes) -> None:
         """Check a signature.

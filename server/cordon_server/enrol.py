@@ -13,11 +13,13 @@ from cordon_common.protocol.parse import parse_model
 from cordon_common.signing import Envelope, PublicKey, seal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from cordon_common.clock import Clock
     from cordon_server.home import CoordinatorHome
-    from cordon_server.store import EnrolledSite, Store
+    from cordon_server.roster import EnrolledSite
+    from cordon_server.store import Store
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
 
@@ -71,20 +73,24 @@ def enrol_site(home: CoordinatorHome, store: Store, path: Path, clock: Clock) ->
     copy = canonical_bytes(envelope.model_dump(mode="json"))
     (home.sites_dir / f"{site.site}.request.json").write_bytes(copy)
     kit_file(home, site.site).write_bytes(
-        canonical_bytes(make_kit(home, site.site).model_dump(mode="json"))
+        canonical_bytes(make_kit(home, site, store.sites()).model_dump(mode="json"))
     )
     return site
 
 
-def make_kit(home: CoordinatorHome, site: str) -> Envelope:
+def make_kit(
+    home: CoordinatorHome, site: EnrolledSite, enrolled: Sequence[EnrolledSite]
+) -> Envelope:
     """Write down for a site where to connect and whom to trust, signed by the coordinator."""
     key = home.signing_key()
     kit = SiteKit(
-        site=site,
+        site=site.site,
         coordinator=home.settings.name,
         coordinator_key=str(key.public),
         address=home.settings.address,
         ca_certificate=home.tls.ca_certificate.read_text(encoding="ascii"),
+        key_serial=site.key_serial,
+        roster={each.site: each.identity_key for each in enrolled},
     )
     return seal(key, KIT_TYPE, kit.model_dump(mode="json"))
 

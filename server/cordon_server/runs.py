@@ -69,12 +69,15 @@ def serve(
 
 
 def register_sites(coordinator: Coordinator) -> dict[str, int]:
-    """Register every enrolled site's SuperNode key at the running SuperLink; return node ids.
+    """Tell the running SuperLink whose SuperNode keys count and whose no longer do.
+
+    Returns the node ids of the enrolled sites.
 
     Raises:
         UnreachableError: NE001 when the SuperLink does not run.
     """
     with control(coordinator.home) as connection:
+        connection.withdraw_keys(coordinator.store.withdrawn_keys())
         return {
             site.site: connection.enrol(site.supernode_key, site.site)
             for site in coordinator.store.sites()

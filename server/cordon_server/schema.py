@@ -5,28 +5,33 @@ from __future__ import annotations
 from sqlalchemy import ForeignKey, Integer, LargeBinary, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-SCHEMA_VERSION = 1
-
 
 class Base(DeclarativeBase):
     """Base of all tables."""
 
 
-class SchemaRow(Base):
-    """The one row that says which schema this store has."""
-
-    __tablename__ = "schema_version"
-    version: Mapped[int] = mapped_column(Integer, primary_key=True)
-
-
 class SiteRow(Base):
-    """An enrolled hospital and its two public keys."""
+    """An enrolled hospital and its two public keys.
+
+    key_serial: how many SuperNode keys it made before this one. revoked_at: "" while it is welcome.
+    """
 
     __tablename__ = "site"
     site: Mapped[str] = mapped_column(String(63), primary_key=True)
     identity_key: Mapped[str] = mapped_column(String(80), unique=True)
     supernode_key: Mapped[str] = mapped_column(Text)
     enrolled_at: Mapped[str] = mapped_column(String(24))
+    key_serial: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    revoked_at: Mapped[str] = mapped_column(String(24), default="", server_default="")
+
+
+class WithdrawnKeyRow(Base):
+    """A SuperNode key that is refused: its site replaced it, or was revoked."""
+
+    __tablename__ = "withdrawn_key"
+    supernode_key: Mapped[str] = mapped_column(String(400), primary_key=True)
+    site: Mapped[str] = mapped_column(String(63))
+    withdrawn_at: Mapped[str] = mapped_column(String(24))
 
 
 class StudyRow(Base):

@@ -17,15 +17,9 @@ from sqlalchemy.orm import Session
 from cordon_common.clock import timestamp
 from cordon_common.errors import SystemFault, UsageError
 from cordon_common.signing import Envelope
-from cordon_server.schema import (
-    SCHEMA_VERSION,
-    Base,
-    CampaignRow,
-    ProgressRow,
-    SchemaRow,
-    SiteRow,
-    StudyRow,
-)
+from cordon_server import roster
+from cordon_server.migrate import require_current
+from cordon_server.schema import CampaignRow, ProgressRow, StudyRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,16 +30,7 @@ if TYPE_CHECKING:
     from cordon_common.clock import Clock
     from cordon_common.enrolment import EnrolmentRequest
     from cordon_common.protocol.study import Study
-
-
-@dataclass(frozen=True)
-class EnrolledSite:
-    """A hospital that the coordinator knows by its keys."""
-
-    site: str
-    identity_key: str
-    supernode_key: str
-    enrolled_at: str
+    from cordon_server.roster import EnrolledSite
 
 
 @dataclass(frozen=True)
@@ -106,35 +91,37 @@ class Store:
     # -- sites -----------------------------------------------------------------------------------
 
     def add_site(self, request: EnrolmentRequest, clock: Clock) -> EnrolledSite:
-        """Enrol a site; the same request again changes nothing.
+        """Enrol a site or replace its SuperNode key; the same request again changes nothing.
 
         Raises:
-            UsageError: US025 when the name or the identity key is enrolled otherwise.
+            UsageError: see `roster.enrol`.
         """
         with self.transaction() as session:
-            for row in session.scalars(select(SiteRow)):
-                same = (row.site, row.identity_key, row.supernode_key) == (
-                    request.site,
-                    request.identity_key,
-                    request.supernode_key,
-                )
-                if same:
-                    return _site(row)
-                if row.site == request.site or row.identity_key == request.identity_key:
-                    raise UsageError("US025", f"{row.site} is enrolled with other keys")
-            row = SiteRow(
-                site=request.site,
-                identity_key=request.identity_key,
-                supernode_key=request.supernode_key,
-                enrolled_at=timestamp(clock()),
-            )
-            session.add(row)
-            return _site(row)
+            return roster.enrol(session, request, timestamp(clock()))
+
+    def revoke_site(self, site: str, clock: Clock) -> EnrolledSite:
+        """Refuse a site's keys from here on; doing it twice changes nothing.
+
+        Raises:
+            UsageError: US024 when there is no such site.
+        """
+        with self.transaction() as session:
+            return roster.revoke(session, site, timestamp(clock()))
 
     def sites(self) -> tuple[EnrolledSite, ...]:
-        """List the enrolled sites by name."""
+        """List the enrolled sites that were not revoked, by name."""
         with self.transaction() as session:
-            return tuple(_site(row) for row in session.scalars(select(SiteRow).order_by("site")))
+            return tuple(site for site in roster.everyone(session) if not site.revoked_at)
+
+    def revoked_sites(self) -> tuple[EnrolledSite, ...]:
+        """List the revoked sites, by name."""
+        with self.transaction() as session:
+            return tuple(site for site in roster.everyone(session) if site.revoked_at)
+
+    def withdrawn_keys(self) -> frozenset[str]:
+        """Return the SuperNode keys that must be refused (OpenSSH lines)."""
+        with self.transaction() as session:
+            return roster.withdrawn(session)
 
     # -- studies ---------------------------------------------------------------------------------
 
@@ -263,25 +250,36 @@ class ProgressEvent:
     detail: dict[str, object]
 
 
-def open_store(url: str) -> Store:
-    """Open the store, making its tables when they are missing.
+def open_engine(url: str) -> Engine:
+    """Connect to a database without looking at what it holds.
 
     Raises:
-        SystemFault: SY021 when the database cannot be used or has another schema.
+        SystemFault: SY021 when the URL or its driver cannot be used.
     """
     try:
         engine = create_engine(url)
-        if engine.dialect.name == "sqlite":
-            event.listen(engine, "connect", _prepare_sqlite)
-        Base.metadata.create_all(engine)
-        with Session(engine) as session, session.begin():
-            row = session.scalars(select(SchemaRow)).first()
-            if row is None:
-                session.add(SchemaRow(version=SCHEMA_VERSION))
-            elif row.version != SCHEMA_VERSION:
-                raise SystemFault("SY021", why=f"its schema is number {row.version}")
     except (SQLAlchemyError, ImportError) as error:
         raise SystemFault("SY021", why=type(error).__name__) from error
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def open_store(url: str) -> Store:
+    """Open the store, making its tables when there are none.
+
+    Raises:
+        SystemFault: SY021 when the database cannot be used, SY050 when another version made it.
+    """
+    engine = open_engine(url)
+    try:
+        require_current(engine)
+    except SQLAlchemyError as error:
+        engine.dispose()
+        raise SystemFault("SY021", why=type(error).__name__) from error
+    except SystemFault:
+        engine.dispose()
+        raise
     return Store(engine)
 
 
@@ -304,10 +302,6 @@ def _prepare_sqlite(connection: object, _record: ConnectionPoolEntry) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
-
-
-def _site(row: SiteRow) -> EnrolledSite:
-    return EnrolledSite(row.site, row.identity_key, row.supernode_key, row.enrolled_at)
 
 
 def _study(row: StudyRow) -> StoredStudy:

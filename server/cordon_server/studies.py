@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cordon_common.canonical import canonical_bytes
 from cordon_common.errors import ProtocolError, UsageError
-from cordon_common.ledger.entries import SiteEnrolled, StudySigned
+from cordon_common.ledger.entries import SiteEnrolled, SiteKeyRotated, SiteRevoked, StudySigned
 from cordon_common.privacy.calibrate import resolve
 from cordon_common.privacy.schedule import check_headroom
 from cordon_common.protocol.dictionary import Slug
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from cordon_common.ledger.entries import Body
     from cordon_common.signing import Envelope
     from cordon_server.coordinator import Coordinator
-    from cordon_server.store import EnrolledSite, StoredStudy
+    from cordon_server.roster import EnrolledSite
+    from cordon_server.store import StoredStudy
 
 TEMPLATE_FILE = "template.yaml"
 
@@ -102,8 +103,18 @@ def find_signed(coordinator: Coordinator, name_or_file: str, path: Path) -> Stor
 
 
 def log_enrolment(coordinator: Coordinator, site: EnrolledSite) -> None:
-    """Log that a site was enrolled, once."""
+    """Log that a site was enrolled, and that its SuperNode key is another one now; each once."""
     log_once(coordinator, SiteEnrolled(site=site.site, identity_key=site.identity_key))
+    if site.key_serial:
+        log_once(
+            coordinator,
+            SiteKeyRotated(site=site.site, identity_key=site.identity_key, serial=site.key_serial),
+        )
+
+
+def log_revocation(coordinator: Coordinator, site: EnrolledSite) -> None:
+    """Log that a site was revoked, once."""
+    log_once(coordinator, SiteRevoked(site=site.site, identity_key=site.identity_key))
 
 
 def log_once(coordinator: Coordinator, body: Body) -> None:

@@ -8,7 +8,7 @@ from small_site import POLICY, clock, make_site, write_cohort
 
 from cordon_client.cli.render import findings_table
 from cordon_client.doctor import examine
-from cordon_client.enrol import create_site, join_site
+from cordon_client.enrol import create_site, join_site, rotate_node_key
 from cordon_client.home import Dataset, SiteConfig, SiteHome
 from cordon_client.kit import gateway_settings, read_kit
 from cordon_client.office import Office
@@ -38,7 +38,7 @@ def home(tmp_path, cohort):
     return made
 
 
-def write_kit(path, site="north", key=None, named=None):
+def write_kit(path, site="north", key=None, named=None, **changes):
     key = key or SigningKey.generate()
     kit = SiteKit(
         site=site,
@@ -46,6 +46,7 @@ def write_kit(path, site="north", key=None, named=None):
         coordinator_key=str((named or key).public),
         address="127.0.0.1:8443",
         ca_certificate="-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        **changes,
     )
     envelope = seal(key, KIT_TYPE, kit.model_dump(mode="json"))
     path.write_bytes(canonical_bytes(envelope.model_dump(mode="json")))
@@ -170,3 +171,58 @@ def test_the_terms_are_shown_and_nobody_approves_by_accident(tmp_path, cohort, c
     budget = json.loads(capsys.readouterr().out)
     assert [study["name"] for study in budget["studies"]] == ["toy-study"]
     assert budget["studies"][0]["spent_epsilon"] == 0
+
+
+def test_a_second_coordinator_under_the_same_name_is_refused_unless_asked_for(home, tmp_path):
+    first = write_kit(tmp_path / "kit.json")
+    join_site(home, tmp_path / "kit.json")
+    second = write_kit(tmp_path / "other.json")
+    with pytest.raises(UsageError, match="US053") as caught:
+        join_site(home, tmp_path / "other.json")
+    assert second.public.words in caught.value.why
+    assert load_policy(home.policy_file).trusted_keys == (first.public,)
+    assert read_kit(home.kit_file)[1] == first.public
+    join_site(home, tmp_path / "other.json", replace=True)
+    assert read_kit(home.kit_file)[1] == second.public
+
+
+def test_a_rotated_key_is_used_once_the_coordinators_kit_confirms_it(home, tmp_path):
+    key = write_kit(tmp_path / "kit.json")
+    join_site(home, tmp_path / "kit.json")
+    old = home.supernode_key.read_bytes()
+    rotate_node_key(home)
+    envelope = Envelope.model_validate_json(home.enrolment_request.read_bytes())
+    request = EnrolmentRequest.model_validate(envelope.payload)
+    assert envelope.verify(REQUEST_TYPE) == SigningKey.load(home.identity_key).public
+    assert request.serial == 1
+    join_site(home, tmp_path / "kit.json")  # the old kit confirms nothing
+    assert home.supernode_key.read_bytes() == old
+    write_kit(tmp_path / "new.json", key=key, key_serial=1)
+    join_site(home, tmp_path / "new.json")
+    assert home.supernode_key.read_bytes() != old
+    assert home.supernode_key.with_suffix(".pub").read_text().strip() == request.supernode_key
+    assert stat.S_IMODE(home.supernode_key.stat().st_mode) == 0o600
+    assert not home.next_supernode_key.exists()
+
+
+def test_a_site_is_made_in_a_folder_of_empty_mounts(tmp_path, cohort):
+    root = tmp_path / "mounted"
+    for name in ("vault", "gateway", "run"):
+        (root / name).mkdir(parents=True)
+    create_site(SiteHome(root), config(cohort), POLICY, clock=clock)
+    assert SiteHome(root).config().name == "north"
+
+
+@pytest.mark.parametrize(("command", "module"), [("vault", "torch"), ("gateway", "flwr")])
+def test_a_part_that_is_not_installed_is_named_with_its_extra(
+    home, monkeypatch, capsys, command, module
+):
+    monkeypatch.setattr(
+        "cordon_client.extras.find_spec", lambda name: None if name == module else name
+    )
+    console.stderr.cache_clear()
+    assert cordon(["site", command, str(home.root)]) == 2
+    told = capsys.readouterr().err
+    assert "US050" in told
+    assert f"cordon-client[{command}]" in told
+    assert module in told

@@ -229,16 +229,6 @@ def test_a_full_disk_is_said_so_and_the_step_is_not_half_written(federation):
     assert journal.state.phase == "enrol"
 
 
-def test_a_store_of_another_schema_is_not_touched(home):
-    store = open_store(home.store_url)
-    with store.transaction() as session:
-        session.execute(text("UPDATE schema_version SET version = 99"))
-    store.close()
-    with pytest.raises(SystemFault, match="SY021") as caught:
-        open_store(home.store_url)
-    assert "99" in caught.value.why
-
-
 @pytest.mark.parametrize("url", ["sqlite:////nonexistent/folder/store.db", "nodatabase://x"])
 def test_a_store_that_cannot_be_opened_is_a_coded_error(url):
     with pytest.raises(SystemFault, match="SY021"):

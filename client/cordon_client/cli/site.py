@@ -38,14 +38,20 @@ def init(
     value = {"name": name, "dataset": {"id": dataset, "file": str(data.absolute())}}
     config = parse_model(SiteConfig, value, code="PR004", what="the site's settings are not valid")
     site = SiteHome(home)
-    fingerprint = create_site(site, config, policy, clock=utc_now)
-    console.success(f"site {name} is set up; identity key {fingerprint}")
+    key = create_site(site, config, policy, clock=utc_now)
+    console.success(f"site {name} is set up; identity key {key.fingerprint}")
+    console.note(f"its words, to be read out by telephone: {key.words}")
     console.next_step(f"send {site.enrolment_request} to the coordinator")
 
 
 @app.command()
 def join(
-    home: Home, kit: Annotated[Path, typer.Argument(help="The coordinator's kit file.")]
+    home: Home,
+    kit: Annotated[Path, typer.Argument(help="The coordinator's kit file.")],
+    *,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Trust another coordinator's key than until now.")
+    ] = False,
 ) -> None:
     """Take the coordinator's kit and trust its key for studies (approval is asked per study)."""
     from cordon_client.enrol import join_site
@@ -53,11 +59,26 @@ def join(
     from cordon_common.cli import console
     from cordon_common.signing import PublicKey
 
-    taken = join_site(SiteHome(home), kit)
-    fingerprint = PublicKey.parse(taken.coordinator_key).fingerprint
-    console.success(f"joined {taken.coordinator} at {taken.address}; its key is {fingerprint}")
-    console.note("compare that fingerprint with the coordinator by telephone before you approve")
+    taken = join_site(SiteHome(home), kit, replace=replace)
+    key = PublicKey.parse(taken.coordinator_key)
+    console.success(f"joined {taken.coordinator} at {taken.address}; its key is {key.fingerprint}")
+    console.note(f"its words are: {key.words}")
+    console.note("have the coordinator read its words to you by telephone before you approve")
     console.next_step(f"cordon site doctor {home}")
+
+
+@app.command(name="rotate-key")
+def rotate_key(home: Home) -> None:
+    """Replace the gateway's connection key: make the next one and a request that names it."""
+    from cordon_client.enrol import rotate_node_key
+    from cordon_client.home import SiteHome
+    from cordon_common.cli import console
+
+    site = SiteHome(home)
+    serial = rotate_node_key(site)
+    console.success(f"made SuperNode key number {serial}; the present one stays in use until then")
+    console.note("the request is signed by the identity key, so nobody needs to telephone")
+    console.next_step(f"send {site.enrolment_request} to the coordinator, join the kit it returns")
 
 
 @app.command()
@@ -103,6 +124,9 @@ def qc(  # noqa: PLR0913, PLR0917 - one parameter per option
     as_json: AsJson = False,
 ) -> None:
     """Run quality control locally and write the full report; nothing leaves, nothing is spent."""
+    from cordon_client.extras import require_extra
+
+    require_extra("vault", "cordon site qc")
     from cordon_client.cli.quality import Asked, run
     from cordon_client.qc.pool import Where
 
@@ -158,6 +182,9 @@ def close(
 @app.command()
 def vault(home: Home) -> None:
     """Run the vault: data, ledger and keys behind a unix socket. Needs no network."""
+    from cordon_client.extras import require_extra
+
+    require_extra("vault", "cordon site vault")
     from cordon_client.home import SiteHome
     from cordon_client.vault.run import run_vault
     from cordon_common.clock import utc_now
@@ -168,6 +195,9 @@ def vault(home: Home) -> None:
 @app.command()
 def gateway(home: Home) -> None:
     """Run the gateway: the Flower client that may only ask the vault. Needs no data, no keys."""
+    from cordon_client.extras import require_extra
+
+    require_extra("gateway", "cordon site gateway")
     from cordon_client.gateway.run import run_gateway
     from cordon_client.home import SiteHome
     from cordon_client.kit import gateway_settings

@@ -51,6 +51,8 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return INTERRUPTED
+    except ModuleNotFoundError as error:
+        return _coded(_not_installed(error))
     except BrokenPipeError:
         # the reader of our output has gone; Python must not complain about it at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -95,6 +97,17 @@ def _call(command: EntryPoint, arguments: list[str]) -> int:
         error.show()
         return error.exit_code
     return result if isinstance(result, int) else 0
+
+
+def _not_installed(error: ModuleNotFoundError) -> CordonError:
+    """Tell of a part that this installation leaves out on purpose (a gateway has no accountants)."""
+    from cordon_common.errors import SystemFault, UsageError
+
+    module = (error.name or "").partition(".")[0]
+    if module.startswith("cordon_"):
+        return SystemFault("SY999", why=f"there is no module {error.name}")
+    fix = "run the command where that part is installed, e.g. in the vault's container"
+    return UsageError("US050", why=f"there is no {module}", fix=fix)
 
 
 def _absent(name: str) -> CordonError:

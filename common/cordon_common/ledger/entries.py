@@ -152,6 +152,23 @@ class SiteEnrolled(Body):
     identity_key: KeyText
 
 
+class SiteKeyRotated(Body):
+    """A hospital replaced its SuperNode key; its identity stays. `serial` counts its keys."""
+
+    KIND: ClassVar[str] = "site.key-rotated.v1"
+    site: Slug
+    identity_key: KeyText
+    serial: int = Field(ge=1)
+
+
+class SiteRevoked(Body):
+    """A hospital's keys are refused from here on."""
+
+    KIND: ClassVar[str] = "site.revoked.v1"
+    site: Slug
+    identity_key: KeyText
+
+
 class CampaignStarted(Body):
     """A campaign (one run of a study) began, with these versions of the software."""
 
@@ -294,6 +311,8 @@ _COORDINATOR = (
     LedgerCreated,
     StudySigned,
     SiteEnrolled,
+    SiteKeyRotated,
+    SiteRevoked,
     CampaignStarted,
     CampaignResumed,
     SiteDescribed,

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar
@@ -111,6 +111,15 @@ class Control:
     def withdraw(self, node_id: int) -> None:
         """Unregister a SuperNode; its key is then refused for ever."""
         self._call(self._client.UnregisterNode, UnregisterNodeRequest(node_id=node_id))
+
+    def withdraw_keys(self, public_lines: Collection[str]) -> int:
+        """Unregister the SuperNodes of these public keys, where they are; return how many were."""
+        keys = {_pem(line) for line in public_lines}
+        listed = self._call(self._client.ListNodes, ListNodesRequest()).nodes_info if keys else ()
+        ids = [n.node_id for n in listed if n.public_key in keys and n.status != _UNREGISTERED]
+        for node_id in ids:
+            self.withdraw(node_id)
+        return len(ids)
 
     def nodes(self) -> list[NodeStatus]:
         """List the enrolled sites."""

@@ -84,6 +84,31 @@ def create_server_certificate(
     _write_new(files.server_certificate, certificate.public_bytes(serialization.Encoding.PEM))
 
 
+def create_client_certificate(
+    files: TlsFiles, name: str, certificate_file: Path, key_file: Path, *, clock: Clock = utc_now
+) -> None:
+    """Write a key (mode 0600) and a certificate by which an operator opens the control port.
+
+    Raises:
+        IntegrityError: IN002 when the CA cannot be read; FileExistsError rather than replace one.
+    """
+    ca_key, ca = _load_ca(files)
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    certificate = (
+        _builder(subject, ca.subject, key.public_key(), clock, SERVER_LIFETIME)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False
+        )
+        .sign(ca_key, hashes.SHA256())
+    )
+    _write_new(key_file, _pem(key), mode=0o600)
+    _write_new(certificate_file, certificate.public_bytes(serialization.Encoding.PEM))
+
+
 def fingerprint(certificate: Path) -> str:
     """Return the SHA-256 fingerprint that people compare by voice: pairs of hex digits.
 
