@@ -13,6 +13,7 @@ from cordon_server.runs import control
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from wsgiref.simple_server import WSGIServer
 
     from prometheus_client.registry import Collector
 
@@ -75,7 +76,7 @@ def _campaigns(campaigns: tuple[CampaignState, ...]) -> Iterator[GaugeMetricFami
     yield rounds
 
 
-def serve_metrics(collector: Collector, port: int, address: str = "127.0.0.1") -> None:
+def serve_metrics(collector: Collector, port: int, address: str = "127.0.0.1") -> WSGIServer:
     """Serve `/metrics` from a thread of this process, for as long as it lives.
 
     Raises:
@@ -84,6 +85,7 @@ def serve_metrics(collector: Collector, port: int, address: str = "127.0.0.1") -
     registry = CollectorRegistry()
     registry.register(collector)
     try:
-        start_http_server(port, address, registry)
+        server, _ = start_http_server(port, address, registry)
     except OSError as error:
         raise SystemFault("SY051", why=error.strerror or "") from None
+    return server

@@ -1,15 +1,18 @@
 """Keys that count, keys that were replaced, sites that were revoked."""
 
+import socket
+import urllib.request
+
 import pytest
 from hospitals import FakeHospital, clock
 
 from cordon_common.enrolment import EnrolmentRequest
-from cordon_common.errors import UsageError
+from cordon_common.errors import SystemFault, UsageError
 from cordon_common.ledger.entries import SiteKeyRotated, SiteRevoked
 from cordon_common.signing import SigningKey
 from cordon_server.coordinator import open_coordinator
 from cordon_server.home import CoordinatorSettings, create_home
-from cordon_server.metrics import CoordinatorCollector
+from cordon_server.metrics import CoordinatorCollector, serve_metrics
 from cordon_server.studies import log_enrolment, log_revocation, with_roster
 
 IDENTITY = str(SigningKey.generate().public)
@@ -119,3 +122,17 @@ def test_metrics_count_sites_and_log_and_name_no_site(coordinator):
     assert samples["cordon_sites", "online"] == 0
     assert samples["cordon_log_entries",] == 1
     assert "canary-clinic" not in str(samples)
+
+
+def test_metrics_are_served_and_a_port_in_use_says_so(coordinator):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SystemFault, match="SY051"):
+            serve_metrics(CoordinatorCollector(coordinator), port)
+    server = serve_metrics(CoordinatorCollector(coordinator), port)
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            assert b"\ncordon_up 1.0\n" in answer.read()
+    finally:
+        server.shutdown()
+        server.server_close()
