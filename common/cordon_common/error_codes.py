@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
+from cordon_common.operation_codes import OPERATION_CODES
 from cordon_common.qc.codes import QUALITY_CODES
 
 
@@ -52,22 +53,6 @@ CODES: dict[str, CodeInfo] = {
     "US026": CodeInfo(
         "another version of this study was signed under the same number",
         "raise the study's version and sign again",
-    ),
-    "US050": CodeInfo(
-        "a part of Cordon that this command needs is not installed",
-        "install the extra that the message names",
-    ),
-    "US051": CodeInfo(
-        "the site was revoked; its keys are refused for ever",
-        "make new keys at the hospital with `cordon site init` in another folder, and enrol those",
-    ),
-    "US052": CodeInfo(
-        "the enrolment request is older than the one that was used",
-        "ask the site for its newest enrolment-request.json",
-    ),
-    "US053": CodeInfo(
-        "the site has joined a coordinator under another key",
-        "compare the words by telephone; to change for good: cordon site join --replace",
     ),
     "US040": CodeInfo(
         "the demo's folder has too long a path for unix sockets",
@@ -381,13 +366,6 @@ CODES: dict[str, CodeInfo] = {
     "SY101": CodeInfo(
         "the log's file cannot be used", "check the disk, the file's owner and its permissions"
     ),
-    "SY050": CodeInfo(
-        "the coordinator's store was made by another version",
-        "stop the coordinator, then run: cordon coordinator upgrade DIR",
-    ),
-    "SY051": CodeInfo(
-        "the port for metrics cannot be opened", "choose another port, or stop what uses it"
-    ),
     "SY041": CodeInfo(
         "a release does not fit the integer grid", "lower training.grid_bits in the study"
     ),
@@ -422,6 +400,7 @@ CODES: dict[str, CodeInfo] = {
         "a quality check could not be carried out", "see the local QC report for the check"
     ),
     **{code: CodeInfo(title, fix) for code, (title, fix) in QUALITY_CODES.items()},
+    **{code: CodeInfo(title, fix) for code, (title, fix) in OPERATION_CODES.items()},
 }
 
 

@@ -6,7 +6,11 @@ from pathlib import Path
 from cordon_common.error_codes import CODES, as_markdown
 
 ROOT = Path(__file__).resolve().parents[2]
-TABLE = {"common/cordon_common/error_codes.py", "common/cordon_common/qc/codes.py"}
+TABLE = {
+    "common/cordon_common/error_codes.py",
+    "common/cordon_common/operation_codes.py",
+    "common/cordon_common/qc/codes.py",
+}
 PREFIXES = "|".join(sorted({code[:2] for code in CODES}))
 CODE = re.compile(rf"^(?:{PREFIXES})\d{{3}}$")
 
