@@ -76,7 +76,7 @@ def join_site(home: SiteHome, kit_file: Path, *, replace: bool = False) -> SiteK
 
     Raises:
         ProtocolError: PR009 when the kit is for another site; IntegrityError: IN001.
-        UsageError: US053 when another coordinator was joined before.
+        UsageError: US073 when another coordinator was joined before.
     """
     kit, key = read_kit(kit_file)
     if kit.site != home.config().name:
@@ -85,7 +85,7 @@ def join_site(home: SiteHome, kit_file: Path, *, replace: bool = False) -> SiteK
         joined, known = read_kit(home.kit_file)
         if known != key:
             why = f"joined {joined.coordinator} ({known.words}); the kit's key says {key.words}"
-            raise UsageError("US053", why=why)
+            raise UsageError("US073", why=why)
     home.kit_file.write_bytes(kit_file.read_bytes())
     home.ca_certificate.write_text(kit.ca_certificate, encoding="ascii")
     trust_coordinator(home.policy_file, key, f"{kit.coordinator}, {key.fingerprint}")

@@ -17,12 +17,12 @@ def require_extra(extra: str, command: str) -> None:
     """Refuse a command whose part of the software is not installed here.
 
     Raises:
-        UsageError: US050, naming the extra.
+        UsageError: US070, naming the extra.
     """
     missing = [name for name in _MARKS[extra] if find_spec(name) is None]
     if missing:
         raise UsageError(
-            "US050",
+            "US070",
             f"{command} needs the extra '{extra}' of cordon-client, which is not installed here",
             why=f"there is no {', '.join(missing)}",
             fix=f"pip install 'cordon-client[{extra}]', or run it in the {extra}'s container",

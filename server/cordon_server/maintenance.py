@@ -23,7 +23,7 @@ def upgrade_store(home: CoordinatorHome) -> tuple[str, str, Path | None]:
     A SQLite store is copied; of another database the operator has made a copy.
 
     Raises:
-        SystemFault: SY021 when the database cannot be used, SY050 when it is newer than this version.
+        SystemFault: SY021 when the database cannot be used, SY070 when it is newer than this version.
         UsageError: US003 when a copy of that step exists already.
     """
     engine = open_engine(home.store_url)

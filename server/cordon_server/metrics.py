@@ -80,12 +80,12 @@ def serve_metrics(collector: Collector, port: int, address: str = "127.0.0.1") -
     """Serve `/metrics` from a thread of this process, for as long as it lives.
 
     Raises:
-        SystemFault: SY051 when the port cannot be opened.
+        SystemFault: SY071 when the port cannot be opened.
     """
     registry = CollectorRegistry()
     registry.register(collector)
     try:
         server, _ = start_http_server(port, address, registry)
     except OSError as error:
-        raise SystemFault("SY051", why=error.strerror or "") from None
+        raise SystemFault("SY071", why=error.strerror or "") from None
     return server

@@ -54,7 +54,7 @@ def require_current(engine: Engine) -> None:
     """Make the tables of an empty database; refuse a store of another version.
 
     Raises:
-        SystemFault: SY050.
+        SystemFault: SY070.
     """
     found = revision_of(engine)
     if found is None:
@@ -62,14 +62,14 @@ def require_current(engine: Engine) -> None:
             Base.metadata.create_all(connection)
             _stamp(connection, newest())
     elif found != newest():
-        raise SystemFault("SY050", why=f"its schema is {found}, this version has {newest()}")
+        raise SystemFault("SY070", why=f"its schema is {found}, this version has {newest()}")
 
 
 def upgrade(engine: Engine, to: str = "head") -> tuple[str, str]:
     """Bring a store up to date in one transaction; return the steps before and after.
 
     Raises:
-        SystemFault: SY050 when a newer version made the store.
+        SystemFault: SY070 when a newer version made the store.
     """
     before = revision_of(engine)
     if before is None:
@@ -78,7 +78,7 @@ def upgrade(engine: Engine, to: str = "head") -> tuple[str, str]:
     with as_file(files("cordon_server").joinpath("migrations")) as folder:
         scripts = _scripts(folder)
         if before not in {step.revision for step in scripts.walk_revisions()}:
-            raise SystemFault("SY050", why=f"its schema {before} is newer than this version")
+            raise SystemFault("SY070", why=f"its schema {before} is newer than this version")
 
         def steps(current: _Revision, _context: MigrationContext) -> Iterable[RevisionStep]:
             return scripts._upgrade_revs(to, cast("str", current))  # noqa: SLF001 - as Alembic

@@ -35,14 +35,14 @@ def enrol(session: Session, request: EnrolmentRequest, now: str) -> EnrolledSite
     which people compare by voice like any new one.
 
     Raises:
-        UsageError: US025 when the name or the identity is enrolled otherwise, US051 for a revoked
-            identity or a key that was withdrawn, US052 when a newer request was used already.
+        UsageError: US025 when the name or the identity is enrolled otherwise, US071 for a revoked
+            identity or a key that was withdrawn, US072 when a newer request was used already.
     """
     row = _known(session, request)
     if row is not None and _is_same(row, request):
         return as_site(row)
     if session.get(WithdrawnKeyRow, request.supernode_key) is not None:
-        raise UsageError("US051", "the request names a SuperNode key that was withdrawn")
+        raise UsageError("US071", "the request names a SuperNode key that was withdrawn")
     if row is None:
         row = SiteRow(site=request.site, revoked_at="", enrolled_at=now)
         session.add(row)
@@ -51,9 +51,9 @@ def enrol(session: Session, request: EnrolmentRequest, now: str) -> EnrolledSite
             raise UsageError("US025", f"{row.site} is enrolled with other keys")
         row.revoked_at, row.enrolled_at = "", now
     elif row.revoked_at:
-        raise UsageError("US051", f"{row.site} was revoked")
+        raise UsageError("US071", f"{row.site} was revoked")
     elif request.serial <= row.key_serial:
-        raise UsageError("US052")
+        raise UsageError("US072")
     else:
         _withdraw(session, row, now)
     row.identity_key, row.supernode_key = request.identity_key, request.supernode_key

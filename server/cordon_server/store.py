@@ -269,7 +269,7 @@ def open_store(url: str) -> Store:
     """Open the store, making its tables when there are none.
 
     Raises:
-        SystemFault: SY021 when the database cannot be used, SY050 when another version made it.
+        SystemFault: SY021 when the database cannot be used, SY070 when another version made it.
     """
     engine = open_engine(url)
     try:

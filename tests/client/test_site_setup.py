@@ -177,7 +177,7 @@ def test_a_second_coordinator_under_the_same_name_is_refused_unless_asked_for(ho
     first = write_kit(tmp_path / "kit.json")
     join_site(home, tmp_path / "kit.json")
     second = write_kit(tmp_path / "other.json")
-    with pytest.raises(UsageError, match="US053") as caught:
+    with pytest.raises(UsageError, match="US073") as caught:
         join_site(home, tmp_path / "other.json")
     assert second.public.words in caught.value.why
     assert load_policy(home.policy_file).trusted_keys == (first.public,)
@@ -223,6 +223,6 @@ def test_a_part_that_is_not_installed_is_named_with_its_extra(
     console.stderr.cache_clear()
     assert cordon(["site", command, str(home.root)]) == 2
     told = capsys.readouterr().err
-    assert "US050" in told
+    assert "US070" in told
     assert f"cordon-client[{command}]" in told
     assert module in told

@@ -85,14 +85,14 @@ def test_what_an_older_store_held_is_still_there(url):
 
 def test_an_older_or_newer_store_is_not_opened_but_named(url):
     engine = make_first(url)
-    with pytest.raises(SystemFault, match="SY050") as caught:
+    with pytest.raises(SystemFault, match="SY070") as caught:
         open_store(url)
     assert "cordon coordinator upgrade" in caught.value.fix
     migrate.upgrade(engine)
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     for attempt in (lambda: open_store(url), lambda: migrate.upgrade(engine)):
-        with pytest.raises(SystemFault, match="SY050"):
+        with pytest.raises(SystemFault, match="SY070"):
             attempt()
     engine.dispose()
 

@@ -52,8 +52,8 @@ def test_an_old_request_cannot_bring_an_old_key_back(coordinator):
     store = coordinator.store
     store.add_site(request("first"), clock)
     store.add_site(request("second", serial=1), clock)
-    refused("US052", lambda: store.add_site(request("third", serial=1), clock))
-    refused("US051", lambda: store.add_site(request("first", serial=2), clock))
+    refused("US072", lambda: store.add_site(request("third", serial=1), clock))
+    refused("US071", lambda: store.add_site(request("first", serial=2), clock))
     assert store.sites()[0].supernode_key.endswith("second")
 
 
@@ -64,8 +64,8 @@ def test_a_revoked_site_is_gone_from_the_roster_for_ever(coordinator):
         log_revocation(coordinator, store.revoke_site("north", clock))
     assert store.sites() == ()
     assert store.withdrawn_keys() == {"ecdsa-sha2-nistp384 node"}
-    refused("US051", lambda: store.add_site(request("node"), clock))
-    refused("US051", lambda: store.add_site(request("fresh", serial=5), clock))
+    refused("US071", lambda: store.add_site(request("node"), clock))
+    refused("US071", lambda: store.add_site(request("fresh", serial=5), clock))
     logged = [b for b in coordinator.log.bodies_from(0) if isinstance(b, SiteRevoked)]
     assert [body.identity_key for body in logged] == [IDENTITY]
 
@@ -75,7 +75,7 @@ def test_a_revoked_name_may_come_back_with_keys_of_its_own_only(coordinator):
     store.add_site(request("node"), clock)
     store.revoke_site("north", clock)
     newcomer = str(SigningKey.generate().public)
-    refused("US051", lambda: store.add_site(request("node", identity=newcomer), clock))
+    refused("US071", lambda: store.add_site(request("node", identity=newcomer), clock))
     again = store.add_site(request("other", identity=newcomer), clock)
     assert (again.revoked_at, again.identity_key) == ("", newcomer)
     assert store.withdrawn_keys() == {"ecdsa-sha2-nistp384 node"}
@@ -127,7 +127,7 @@ def test_metrics_count_sites_and_log_and_name_no_site(coordinator):
 def test_metrics_are_served_and_a_port_in_use_says_so(coordinator):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(SystemFault, match="SY051"):
+        with pytest.raises(SystemFault, match="SY071"):
             serve_metrics(CoordinatorCollector(coordinator), port)
     server = serve_metrics(CoordinatorCollector(coordinator), port)
     try:

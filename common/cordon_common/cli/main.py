@@ -107,7 +107,7 @@ def _not_installed(error: ModuleNotFoundError) -> CordonError:
     if module.startswith("cordon_"):
         return SystemFault("SY999", why=f"there is no module {error.name}")
     fix = "run the command where that part is installed, e.g. in the vault's container"
-    return UsageError("US050", why=f"there is no {module}", fix=fix)
+    return UsageError("US070", why=f"there is no {module}", fix=fix)
 
 
 def _absent(name: str) -> CordonError:
