@@ -10,6 +10,7 @@ from cordon_common.privacy.explain import explain
 from cordon_common.privacy.schedule import planned_events, release_grid
 from cordon_common.protocol.layout import dimension, input_columns
 from cordon_common.protocol.parse import parse_model
+from cordon_common.protocol.study import FedAvg
 from cordon_common.protocol.study import Study as StudyModel
 from cordon_common.qc.summary import qc_layout
 
@@ -78,11 +79,11 @@ def terms_of(study: Study) -> Terms:
             f"each count ± {qc_std:.1f} patients or more",
         ),
         Leaving(
-            f"training update: sum of the patients' gradients for {len(input_columns(study.cohort))}"
-            f" inputs, each patient bounded to length {clip:g}",
+            f"{_update(study)}, each patient bounded to length {clip:g}",
             plan.rounds,
             dimension(study),
-            f"each number ± {train_std:.3g} ({train_std / clip:.3g} patients' worth)",
+            f"each number {_per_step(study)}± {train_std:.3g} "
+            f"({train_std / clip:.3g} patients' worth)",
         ),
         Leaving(
             "evaluation: held-out patients counted by predicted risk and outcome",
@@ -99,6 +100,20 @@ def terms_of(study: Study) -> Terms:
         cost.rdp,
         explain(plan.all_events(), study.privacy.delta, study.privacy.trust_model).sentences,
     )
+
+
+def _update(study: Study) -> str:
+    inputs = len(input_columns(study.cohort))
+    if isinstance(study.training, FedAvg):
+        return (
+            f"training update: change of the model for {inputs} inputs after "
+            f"{study.training.steps} noised steps over the patients' gradients"
+        )
+    return f"training update: sum of the patients' gradients for {inputs} inputs"
+
+
+def _per_step(study: Study) -> str:
+    return "of every step's sum " if isinstance(study.training, FedAvg) else ""
 
 
 def study_of(envelope: Envelope) -> Study:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from cordon_common.privacy.schedule import planned_events, release_grid
 from cordon_common.protocol.layout import input_columns
-from cordon_common.protocol.study import Sgd
+from cordon_common.protocol.study import FedSgd, Sgd
 from cordon_server.optimizer import first_tail_round
 
 if TYPE_CHECKING:
@@ -69,9 +69,9 @@ def coefficients(
 
 
 def noise_std_bound(study: Study, sites_per_round: Sequence[int]) -> float | None:
-    """Return the bound on the noise of one averaged weight; None when none is known (Adam)."""
+    """Return the bound on the noise of one averaged weight, None for Adam and DP-FedAvg."""
     training = study.training
-    if not isinstance(training.optimizer, Sgd):
+    if not isinstance(training, FedSgd) or not isinstance(training.optimizer, Sgd):
         return None
     release_std = planned_events(study).training.noise_std_grid / release_grid(study).training
     rounds = len(sites_per_round)

@@ -14,12 +14,12 @@ import numpy as np
 
 from cordon_common.errors import ProtocolError
 from cordon_common.protocol.layout import input_columns, parameter_shapes
-from cordon_common.protocol.study import Adam
+from cordon_common.protocol.study import Adam, FedSgd
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from cordon_common.protocol.study import Sgd, Study
+    from cordon_common.protocol.study import Rounds, Sgd, Study
     from cordon_common.wire import Arrays
 
     Vector = npt.NDArray[np.float64]
@@ -76,15 +76,15 @@ def step(state: OptimizerState, gradient: Vector, study: Study) -> OptimizerStat
     """Apply one round's noised mean gradient.
 
     SGD: v ← m v + g; w ← w - lr v. Adam: Kingma, Ba 2015, Algorithm 1. Weight decay adds
-    `weight_decay` · w to the gradient of weights, not of biases. Iterates of the last
-    `tail_fraction` of the rounds enter the average.
+    `weight_decay` · w to the gradient of weights, not of biases.
 
     Raises:
-        ProtocolError: PR008 when the gradient's shape differs from the weights'.
+        ProtocolError: PR008 when the gradient's shape differs from the weights', or the study has
+            no optimiser at the server.
     """
-    if gradient.shape != state.weights.shape:
-        raise ProtocolError("PR008", why="the gradient does not fit the weights")
     training = study.training
+    if gradient.shape != state.weights.shape or not isinstance(training, FedSgd):
+        raise ProtocolError("PR008", why="the gradient does not fit the weights or the study")
     if training.weight_decay > 0:
         gradient = gradient + training.weight_decay * (state.weights * decay_mask(study))
     optimizer = training.optimizer
@@ -92,14 +92,22 @@ def step(state: OptimizerState, gradient: Vector, study: Study) -> OptimizerStat
         moved = _adam(state, gradient, optimizer)
     else:
         moved = _sgd(state, gradient, optimizer)
-    steps = state.steps + 1
+    return counted(moved, training)
+
+
+def counted(moved: OptimizerState, training: Rounds) -> OptimizerState:
+    """Count a round whose step was taken; its weights enter the average in the tail.
+
+    Iterates of the last `tail_fraction` of the rounds are averaged.
+    """
+    steps = moved.steps + 1
     if steps <= first_tail_round(training.rounds, training.tail_fraction):
         return replace(moved, steps=steps)
     return replace(
         moved,
         steps=steps,
-        tail_sum=state.tail_sum + moved.weights,
-        tail_count=state.tail_count + 1,
+        tail_sum=moved.tail_sum + moved.weights,
+        tail_count=moved.tail_count + 1,
     )
 
 

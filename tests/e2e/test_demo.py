@@ -8,9 +8,26 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+
+from cordon_common.audit.verify import verify_bundles
+from cordon_server.demo.data import write_breast_cancer_cohorts
 
 ROOT = Path(__file__).parents[2]
 HEART_STUDY = ROOT / "configs" / "studies" / "heart-disease.yaml"
+
+BREAST_STUDY = ROOT / "configs" / "studies" / "breast-cancer.yaml"
+LOCAL_STEPS = {
+    "algorithm": "dp-fedavg",
+    "rounds": 4,
+    "sampling": {"scheme": "poisson", "rate": 0.5},
+    "clip_norm": 1.0,
+    "divisor": 400,
+    "local_steps": 6,
+    "local_learning_rate": 1.0,
+    "update_norm": 20.0,
+    "strategy": {"name": "fedavgm", "momentum": 0.5},
+}
 
 pytestmark = pytest.mark.federation
 
@@ -81,6 +98,26 @@ def test_the_four_real_heart_disease_hospitals_train_one_model(tmp_path, heart_d
     for row in hospitals.values():
         assert row["kept"] >= row["records"] - 2
         assert row["spent_epsilon"] <= row["promised_epsilon"]
+
+
+def test_four_hospitals_take_local_steps_and_every_step_is_charged(tmp_path):
+    cohorts = tmp_path / "cohorts"
+    cohorts.mkdir()
+    write_breast_cancer_cohorts(cohorts)
+    study = tmp_path / "local-steps.yaml"
+    study.write_text(
+        yaml.safe_dump(yaml.safe_load(BREAST_STUDY.read_text()) | {"training": LOCAL_STEPS})
+    )
+    outcome, _ = demo(tmp_path / "d", "--cohorts", str(cohorts), "--study", str(study))
+    assert outcome["audit"] == "PASS"
+    for row in outcome["hospitals"]:
+        assert 0.97 * row["promised_epsilon"] < row["spent_epsilon"] <= row["promised_epsilon"]
+    bundles = sorted((tmp_path / "d").rglob("*.zip"))
+    rows = [row for part in verify_bundles(bundles).parts for row in part.rows]
+    assert {row.status for row in rows} == {"PASS"}
+    # a quality summary, 4 rounds of 6 steps, an evaluation
+    steps = [row.evidence for row in rows if row.check == "count"]
+    assert steps == ["6 releases, 26 noised steps, each charged as executed"] * 4
 
 
 def test_a_folder_that_is_not_an_earlier_demo_is_left_alone(tmp_path):

@@ -49,25 +49,48 @@ def round_sum(
 ) -> npt.NDArray[np.float64]:
     """Return the exact clipped sum over the patients that take part, float64 [dimension].
 
-    Not for release. Guarantee: without Poisson sampling, a function of records, weights and study;
-    adding or removing one patient moves it by at most clip_norm · (1 + FLOAT_SLACK) in L2.
+    Not for release. Guarantee: as `PatientSums.at`.
 
     Raises:
         ProtocolError: PR008 when the weights do not fit the model.
         SystemFault: SY042 when there are more patients than the proof covers.
     """
-    cap = study.cohort.max_records_per_patient
-    _check_size(tensors, cap)
-    model = build(study)
-    flat = FlatWeights(model)
-    flat.load(weights)
-    engine = engine_for(model, clip_norm=study.training.clip_norm)
-    taking_part = draw_patients(tensors.n_patients, study.training.sampling)
-    total = torch.zeros(flat.size, dtype=torch.float64)
-    for block in patient_blocks(tensors, taking_part, cap=cap, rows=BLOCK_ROWS):
-        engine.add_clipped_sum(total, block)
-    result: npt.NDArray[np.float64] = total.numpy()
-    return result
+    return PatientSums(tensors, study).at(weights)
+
+
+class PatientSums:
+    """Exact clipped gradient sums over a site's patients, at any weights; nothing for release."""
+
+    def __init__(self, tensors: Tensors, study: Study) -> None:
+        """Build the model and its engine once.
+
+        Raises:
+            SystemFault: SY042 when there are more patients than the proof covers.
+        """
+        self._cap = study.cohort.max_records_per_patient
+        _check_size(tensors, self._cap)
+        self._tensors = tensors
+        self._sampling = study.training.sampling
+        model = build(study)
+        self._flat = FlatWeights(model)
+        self._engine = engine_for(model, clip_norm=study.training.clip_norm)
+
+    def at(self, weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return the sum over a fresh draw of the patients that take part, float64 [dimension].
+
+        Guarantee: without Poisson sampling, a function of records, weights and study; adding or
+        removing one patient moves it by at most clip_norm · (1 + FLOAT_SLACK) in L2.
+
+        Raises:
+            ProtocolError: PR008 when the weights do not fit the model.
+        """
+        self._flat.load(weights)
+        taking_part = draw_patients(self._tensors.n_patients, self._sampling)
+        total = torch.zeros(self._flat.size, dtype=torch.float64)
+        for block in patient_blocks(self._tensors, taking_part, cap=self._cap, rows=BLOCK_ROWS):
+            self._engine.add_clipped_sum(total, block)
+        result: npt.NDArray[np.float64] = total.numpy()
+        return result
 
 
 def _check_size(tensors: Tensors, cap: int) -> None:

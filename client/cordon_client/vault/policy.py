@@ -45,7 +45,9 @@ class StudyLimits(StrictModel):
     max_delta: float = Field(gt=0, lt=0.01, examples=[1e-4])
     min_patients: int = Field(ge=10, examples=[30])
     min_sites: int = Field(ge=1, examples=[2])
-    algorithms: tuple[Literal["dp-fedsgd"], ...] = Field(min_length=1, examples=[["dp-fedsgd"]])
+    algorithms: tuple[Literal["dp-fedsgd", "dp-fedavg"], ...] = Field(
+        min_length=1, examples=[["dp-fedsgd"]]
+    )
     models: tuple[Literal["logistic", "mlp"], ...] = Field(min_length=1, examples=[["logistic"]])
     trust_models: tuple[TrustModel, ...] = Field(min_length=1, examples=[["local"]])
     min_colluding_sites: int = Field(default=0, ge=0, examples=[1])

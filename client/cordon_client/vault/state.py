@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from cordon_client.enrol import load_split_key
+from cordon_client.training.fedavg import release_update
 from cordon_client.training.fedsgd import release_round
 from cordon_client.training.noise import release
 from cordon_client.training.scoring import score_counts
@@ -30,9 +31,10 @@ from cordon_common.errors import CordonError, DataError, PolicyRefused, Protocol
 from cordon_common.ledger.entries import DataRegistered, QcVerdict, SiteOpened
 from cordon_common.ledger.site import SiteLedger
 from cordon_common.logs import place_of
-from cordon_common.privacy.schedule import release_grid, site_patients_cap
+from cordon_common.privacy.schedule import release_grid, site_patients_cap, site_weight
 from cordon_common.protocol.layout import dimension
 from cordon_common.protocol.parse import open_study
+from cordon_common.protocol.study import FedAvg
 from cordon_common.signing import SigningKey
 
 if TYPE_CHECKING:
@@ -189,7 +191,7 @@ class VaultState:
         cohort = self.cohort(study)
         grid = release_grid(study)
         if slot.phase == "train":
-            noised = release_round(cohort.train, _weights(arrays), study, event)
+            noised = self._trained(study, event, cohort, _weights(arrays))
             return Released({"release": noised})
         if slot.phase == "qc":
             exact, gamma = cohort.qc.summary, grid.qc
@@ -202,6 +204,15 @@ class VaultState:
         verdict = cohort.qc.verdict.as_json()
         self.ledger.record(QcVerdict(study=slot.study, run=slot.run, verdict=verdict))
         return Released({"release": noised}, verdict)
+
+    def _trained(
+        self, study: Study, event: Event, cohort: StudyCohort, weights: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.int64]:
+        """Return a training release, by the algorithm of the study."""
+        if isinstance(study.training, FedAvg):
+            share = site_weight(study, self.site)
+            return release_update(cohort.train, weights, study, event, share=share)
+        return release_round(cohort.train, weights, study, event)
 
     def after_release(self, study: Study, slot: Slot, arrays: Arrays) -> None:
         """Keep what the hospital wants to read about a finished step; nothing of it leaves."""

@@ -24,7 +24,6 @@ from cordon_common.ledger.entries import (
     SiteOpened,
 )
 from cordon_common.privacy.accounting import Epsilon, study_epsilon
-from cordon_common.privacy.events import SampledGaussianRelease
 from cordon_common.privacy.explain import Explanation, explain
 from cordon_common.signing import PublicKey
 
@@ -300,7 +299,7 @@ def _releases(bundle: Bundle, view: View) -> list[Release]:
                 noise_multiplier=event.noise_multiplier,
                 sensitivity_grid=event.sensitivity_grid,
                 noise_std_grid=event.noise_std_grid,
-                sample_rate=event.sample_rate if isinstance(event, SampledGaussianRelease) else 1.0,
+                sample_rate=getattr(event, "sample_rate", 1.0),
                 numbers=event.dimension,
                 patients=event.population,
                 digest=settled.get(entry.seq, ""),

@@ -14,6 +14,7 @@ from cordon_common.ledger.entries import (
     ReleaseSettled,
     StudyClosed,
 )
+from cordon_common.privacy.events import mechanism_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -183,6 +184,7 @@ def _planned(view: View) -> Row:
 def _counted(view: View) -> Row:
     problems = []
     used = Counter((body.slot.study, body.slot.phase) for _, body in view.all(ReleaseReserved))
+    steps = sum(mechanism_runs(body.event) for _, body in view.all(ReleaseReserved))
     for (study, phase), count in used.items():
         allowed = _allowed(view.studies.get(study), phase)
         if count > allowed:
@@ -194,7 +196,7 @@ def _counted(view: View) -> Row:
     return judge(
         "count",
         "no more releases were made than the study allows",
-        f"{sum(used.values())} releases, each charged as executed",
+        f"{sum(used.values())} releases, {steps} noised steps, each charged as executed",
         problems=problems,
     )
 

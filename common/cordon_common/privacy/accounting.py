@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING
 from cordon_common.errors import ProtocolError
 from cordon_common.privacy.events import (
     GaussianRelease,
+    LocalStepsRelease,
     SampledGaussianRelease,
     SecureSumRelease,
+    mechanism_runs,
 )
 from cordon_common.privacy.gaussian import check_delta, gdp_delta, gdp_epsilon
 from cordon_common.privacy.renyi import rdp_epsilon
@@ -175,7 +177,9 @@ def lifetime_epsilon(
 
 def patient_paths(events: Iterable[Event], trust: TrustModel = "local") -> tuple[Tally, Tally]:
     """Return the tallies that a training patient and a held-out patient meet in one study."""
-    counts = Counter(_keyed(event, trust) for event in events)
+    counts: Counter[tuple[str, Mechanism]] = Counter()
+    for event in events:
+        counts[_keyed(event, trust)] += mechanism_runs(event)
     train: Counter[Mechanism] = Counter()
     holdout: Counter[Mechanism] = Counter()
     for (population, mechanism), count in counts.items():
@@ -188,7 +192,10 @@ def patient_paths(events: Iterable[Event], trust: TrustModel = "local") -> tuple
 
 def tally(events: Iterable[Event], trust: TrustModel = "local") -> Tally:
     """Count equal mechanisms, whatever the population."""
-    return tuple(sorted(Counter(_keyed(event, trust)[1] for event in events).items()))
+    counts: Counter[Mechanism] = Counter()
+    for event in events:
+        counts[_keyed(event, trust)[1]] += mechanism_runs(event)
+    return tuple(sorted(counts.items()))
 
 
 def total_mu(counted: Tally) -> float | None:
@@ -235,7 +242,7 @@ def _keyed(event: Event, trust: TrustModel) -> tuple[str, Mechanism]:
     """
     if isinstance(event, GaussianRelease):
         return event.population, (event.noise_multiplier, 1.0)
-    if isinstance(event, SampledGaussianRelease):
+    if isinstance(event, SampledGaussianRelease | LocalStepsRelease):
         rate = event.sample_rate if event.stability == 1 else 1.0
         return event.population, (event.noise_multiplier, rate)
     if isinstance(event, SecureSumRelease):

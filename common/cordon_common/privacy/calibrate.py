@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cordon_common.errors import ProtocolError
 from cordon_common.privacy.accounting import patient_paths, pld_of, slack_of, study_epsilon
-from cordon_common.privacy.events import SecureSumRelease
+from cordon_common.privacy.events import SecureSumRelease, mechanism_runs
 from cordon_common.privacy.filter import BudgetFilter
 from cordon_common.privacy.gaussian import crossing, gdp_mu
 from cordon_common.privacy.renyi import rdp_at
@@ -98,7 +98,7 @@ def _full_batch_noise(study: Study, privacy: Privacy) -> Noise:
     rest = budget * (1 - privacy.qc_share)
     return _noise(
         qc=1 / math.sqrt(budget - rest),
-        training=math.sqrt(study.training.rounds / rest),
+        training=math.sqrt(study.training.rounds * study.training.steps / rest),
         evaluation=1 / math.sqrt(rest),
     )
 
@@ -199,7 +199,7 @@ def _tails(event: Event) -> float:
 
 
 def _draws(event: Event) -> int:
-    return event.shares if isinstance(event, SecureSumRelease) else 1
+    return event.shares if isinstance(event, SecureSumRelease) else mechanism_runs(event)
 
 
 def _amplified(planned: Schedule) -> bool:

@@ -103,13 +103,39 @@ class SecureSumRelease(StrictModel):
         return self.share_multiplier * self.sensitivity_grid
 
 
-Event = Annotated[
-    GaussianRelease | SampledGaussianRelease | SecureSumRelease, Field(discriminator="kind")
-]
+class LocalStepsRelease(StrictModel):
+    """The change of the weights after `steps` noised gradient steps at one site; each is charged.
 
-_EVENT: TypeAdapter[GaussianRelease | SampledGaussianRelease | SecureSumRelease] = TypeAdapter(
-    Event
-)
+    Every step draws its own patients (rate `sample_rate`; 1: everybody) and adds its own noise to
+    its clipped sum; what leaves is computed from these noised sums and public numbers alone.
+    dimension: number of released integers, and of noised integers per step.
+    """
+
+    kind: Literal["local-steps.v1"] = "local-steps.v1"
+    purpose: Literal["training"]
+    population: Population
+    noise_multiplier: float = Field(gt=0)
+    sensitivity_grid: float = Field(gt=0)
+    stability: int = Field(ge=1)
+    dimension: int = Field(ge=1)
+    sample_rate: float = Field(default=1.0, gt=0, le=1)
+    steps: int = Field(ge=1)
+
+    @property
+    def noise_std_grid(self) -> float:
+        """Standard deviation of one step's noise in grid steps, before it is rounded to integers."""
+        return self.noise_multiplier * self.sensitivity_grid
+
+
+AnyEvent = GaussianRelease | SampledGaussianRelease | SecureSumRelease | LocalStepsRelease
+Event = Annotated[AnyEvent, Field(discriminator="kind")]
+
+_EVENT: TypeAdapter[AnyEvent] = TypeAdapter(Event)
+
+
+def mechanism_runs(event: Event) -> int:
+    """Return how many noised sums an event stands for."""
+    return event.steps if isinstance(event, LocalStepsRelease) else 1
 
 
 def parse_event(value: Json) -> Event:

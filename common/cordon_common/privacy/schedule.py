@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cordon_common.errors import ProtocolError
 from cordon_common.privacy.events import (
     GaussianRelease,
+    LocalStepsRelease,
     SampledGaussianRelease,
     SecureSumRelease,
 )
@@ -19,7 +20,7 @@ from cordon_common.privacy.sensitivity import (
     patients_cap,
 )
 from cordon_common.protocol.layout import dimension
-from cordon_common.protocol.study import Poisson
+from cordon_common.protocol.study import FedAvg, Poisson
 from cordon_common.qc.rules import exclusion_stability
 from cordon_common.qc.summary import qc_layout
 
@@ -132,13 +133,18 @@ def sum_sites(study: Study) -> int:
 
 def _training(study: Study, multiplier: float, fields: dict[str, Json]) -> Event:
     sampling = study.training.sampling
+    rate = sampling.rate if isinstance(sampling, Poisson) else 1.0
     if study.privacy.trust_model == "secure-sum":
         return SecureSumRelease(
             noise_multiplier=multiplier,
             sites=sum_sites(study),
             colluding=study.privacy.colluding_sites,
-            sample_rate=sampling.rate if isinstance(sampling, Poisson) else 1.0,
+            sample_rate=rate,
             **fields,
+        )
+    if isinstance(study.training, FedAvg):
+        return LocalStepsRelease(
+            noise_multiplier=multiplier, sample_rate=rate, steps=study.training.steps, **fields
         )
     if isinstance(sampling, Poisson):
         return SampledGaussianRelease(
@@ -155,6 +161,17 @@ def release_grid(study: Study) -> Grid:
         training=grid_per_unit(study.training.clip_norm, bits),
         evaluation=grid_per_unit(1.0, bits),
     )
+
+
+def update_grid(training: FedAvg) -> float:
+    """Return γ of a released change of weights: `update_norm` is 2^grid_bits grid steps."""
+    return grid_per_unit(training.update_norm, training.grid_bits)
+
+
+def site_weight(study: Study, site: str) -> float:
+    """Return a site's public share of all patients, by the roster; 1 when it is not on it."""
+    expected = {entry.site: entry.expected_patients for entry in study.roster}
+    return expected[site] / sum(expected.values()) if site in expected else 1.0
 
 
 def site_patients_cap(study: Study) -> int:

@@ -14,13 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from cordon_common.protocol.layout import input_columns
-from cordon_common.protocol.study import Adam, Poisson
+from cordon_common.protocol.strategies import Averaging, Median, Proximal
+from cordon_common.protocol.study import Adam, FedAvg, Poisson
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cordon_common.protocol.layout import InputColumn
-    from cordon_common.protocol.study import Study, Training
+    from cordon_common.protocol.study import FedSgd, Study, Training
 
 Vector = npt.NDArray[np.float64]
 Layers = list[tuple[Vector, Vector]]
@@ -68,10 +69,11 @@ def predict(
     """Simulate the study's training with and without noise; None when it would take too long.
 
     noise_std: standard deviation of the noise in the sum over all sites, in the gradient's unit.
+    None as well for server strategies that only Flower has (momentum, adaptive steps, Krum).
     Guarantee: a function of its arguments alone (fixed seeds), so that it can be repeated.
     """
     affordable = math.floor(budget / (2 * _cost(study)))
-    if affordable < _MIN_SEEDS:
+    if affordable < _MIN_SEEDS or not _simulated(study.training):
         return None
     noisy: list[float] = []
     clean: list[float] = []
@@ -121,24 +123,87 @@ def invent(
 def train_federated(
     study: Study, train: Cohort, start: Layers, noise_std: float, rng: np.random.Generator
 ) -> Layers:
-    """Run the study's rounds: clipped sums, noise, server optimiser, tail average."""
+    """Run the study's rounds: clipped sums, noise, the coordinator's step, tail average."""
     training = study.training
     flat, shapes = _flatten(start)
-    state = _Optimizer(training, _decay_mask(start))
+    parts = _parts(study, train) if isinstance(training, FedAvg) else []
+    state = None if isinstance(training, FedAvg) else _Optimizer(training, _decay_mask(start))
     averaged, from_round = (
         np.zeros_like(flat),
         training.rounds - math.floor(training.rounds * training.tail_fraction),
     )
     for index in range(training.rounds):
-        gradient = clipped_sum(
-            _unflatten(flat, shapes), _sample(train, training, rng), training.clip_norm
-        )
-        gradient += rng.normal(0, noise_std, flat.size) if noise_std else 0.0
-        flat = state.step(flat, gradient / training.divisor)
+        if isinstance(training, FedAvg):
+            std = noise_std / math.sqrt(len(parts))
+            updates = [_local_update(training, flat, shapes, part, std, rng) for part in parts]
+            flat = flat + _combined(training, updates, [part.share for part in parts])
+        elif state is not None:
+            gradient = clipped_sum(
+                _unflatten(flat, shapes), _sample(train, training, rng), training.clip_norm
+            )
+            gradient += rng.normal(0, noise_std, flat.size) if noise_std else 0.0
+            flat = state.step(flat, gradient / training.divisor)
         if index >= from_round:
             averaged += flat
     tail = training.rounds - from_round
     return _unflatten(averaged / tail if tail else flat, shapes)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The invented patients of one site, and its public share of all patients."""
+
+    cohort: Cohort
+    share: float
+
+
+def _simulated(training: Training) -> bool:
+    if not isinstance(training, FedAvg):
+        return True
+    return isinstance(training.strategy, Averaging | Proximal | Median)
+
+
+def _parts(study: Study, train: Cohort) -> list[_Part]:
+    """Deal the patients out to sites of the roster's sizes; one site without a roster."""
+    sizes = np.array([entry.expected_patients for entry in study.roster] or [1], dtype=float)
+    shares = sizes / sizes.sum()
+    edges = np.round(np.cumsum([0, *shares]) * train.outcomes.size).astype(int)
+    return [
+        _Part(Cohort(train.inputs[low:high], train.outcomes[low:high]), float(share))
+        for (low, high), share in zip(pairwise(edges), shares, strict=True)
+    ]
+
+
+def _local_update(
+    training: FedAvg,
+    start: Vector,
+    shapes: list[tuple[int, int]],
+    part: _Part,
+    noise_std: float,
+    rng: np.random.Generator,
+) -> Vector:
+    """Return the change of the weights after a site's noised steps, bounded to `update_norm`."""
+    rate = training.sampling.rate if isinstance(training.sampling, Poisson) else 1.0
+    divisor = training.divisor * part.share * rate
+    pull = training.strategy.proximal_mu if isinstance(training.strategy, Proximal) else 0.0
+    flat = start
+    for _ in range(training.steps):
+        batch = _sample(part.cohort, training, rng)
+        gradient = clipped_sum(_unflatten(flat, shapes), batch, training.clip_norm)
+        gradient += rng.normal(0, noise_std, flat.size) if noise_std else 0.0
+        flat = flat - training.local_learning_rate * (gradient / divisor + pull * (flat - start))
+    change = flat - start
+    length = float(np.linalg.norm(change))
+    bounded: Vector = change * min(1.0, training.update_norm / max(length, 1e-300))
+    return bounded
+
+
+def _combined(training: FedAvg, updates: list[Vector], shares: list[float]) -> Vector:
+    if isinstance(training.strategy, Median):
+        middle: Vector = np.median(np.stack(updates), axis=0)
+        return middle
+    mean: Vector = np.average(np.stack(updates), axis=0, weights=shares)
+    return mean
 
 
 def clipped_sum(layers: Layers, cohort: Cohort, clip_norm: float) -> Vector:
@@ -204,7 +269,7 @@ def effect_scale(ideal_auc: float) -> float:
 class _Optimizer:
     """The coordinator's optimiser on one flat vector (SGD with momentum, or Adam)."""
 
-    def __init__(self, training: Training, decay: Vector) -> None:
+    def __init__(self, training: FedSgd, decay: Vector) -> None:
         self._training, self._decay = training, decay
         self._first = np.zeros_like(decay)
         self._second = np.zeros_like(decay)
@@ -316,4 +381,4 @@ def _cost(study: Study) -> float:
     patients = training_patients(study)
     step = patients * (12 * columns + products) + _STEP_OVERHEAD
     drawing = 60 * columns * (patients + TEST_PATIENTS)
-    return study.training.rounds * step + drawing
+    return study.training.rounds * study.training.steps * step + drawing

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from cordon_common.errors import ProtocolError
 from cordon_common.privacy.calibrate import draft_noise, with_noise
 from cordon_common.privacy.simulate import predict
-from cordon_common.protocol.study import Study
+from cordon_common.protocol.study import FedAvg, Study
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from cordon_common.canonical import Json
     from cordon_common.privacy.simulate import Utility
+    from cordon_common.protocol.study import Optimizer
 
     NoiseStd = Callable[[Study], float]
 
@@ -92,20 +93,38 @@ def _larger(study: Study, factor: int) -> Study:
 def _variants(study: Study) -> Iterator[tuple[str, Study]]:
     """Yield single changes that keep the promise: fewer or more rounds, smaller clip or step."""
     training = study.training
-    rate = training.optimizer.learning_rate
     for rounds in (max(3, training.rounds // 3), min(10_000, training.rounds * 3)):
         yield f"training.rounds: {rounds}", _changed(study, training={"rounds": rounds})
     clip = training.clip_norm
     yield f"training.clip_norm: {clip / 3:.3g}", _changed(study, training={"clip_norm": clip / 3})
+    yield from (
+        _local_steps(study, training)
+        if isinstance(training, FedAvg)
+        else _server_steps(study, training.optimizer)
+    )
+
+
+def _local_steps(study: Study, training: FedAvg) -> Iterator[tuple[str, Study]]:
     for factor in (0.3, 3.0):
-        optimizer = training.optimizer.model_dump(mode="json") | {"learning_rate": rate * factor}
+        rate = training.local_learning_rate * factor
+        change: dict[str, Json] = {"local_learning_rate": rate}
+        yield f"training.local_learning_rate: {rate:.3g}", _changed(study, training=change)
+    if training.local_steps > 1:
+        yield "training.local_steps: 1", _changed(study, training={"local_steps": 1})
+
+
+def _server_steps(study: Study, optimizer: Optimizer) -> Iterator[tuple[str, Study]]:
+    rate, fields = optimizer.learning_rate, optimizer.model_dump(mode="json")
+    for factor in (0.3, 3.0):
         yield (
             f"training.optimizer.learning_rate: {rate * factor:.3g}",
-            _changed(study, training={"optimizer": optimizer}),
+            _changed(study, training={"optimizer": fields | {"learning_rate": rate * factor}}),
         )
-    if getattr(training.optimizer, "momentum", 0):
-        optimizer = training.optimizer.model_dump(mode="json") | {"momentum": 0.0}
-        yield "training.optimizer.momentum: 0", _changed(study, training={"optimizer": optimizer})
+    if getattr(optimizer, "momentum", 0):
+        yield (
+            "training.optimizer.momentum: 0",
+            _changed(study, training={"optimizer": fields | {"momentum": 0.0}}),
+        )
 
 
 def _changed(study: Study, **parts: dict[str, Json]) -> Study:

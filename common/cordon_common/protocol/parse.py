@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from cordon_common.errors import ProtocolError, UsageError
+from cordon_common.protocol.strategies import STRATEGY_NAMES
 from cordon_common.protocol.study import Study
 from cordon_common.strict import StrictModel
 
@@ -101,7 +102,8 @@ def _explain(model: type[BaseModel], problem: dict[str, Any]) -> str:
     return f"{line}; for example {example}" if example else line
 
 
-_TAGS = {"number", "category", "full", "poisson", "sgd", "adam"}
+_TAGS = {"number", "category", "full", "poisson", "sgd", "adam", "dp-fedsgd", "dp-fedavg"}
+_TAGS |= STRATEGY_NAMES
 
 
 def _example(model: type[BaseModel], location: tuple[Any, ...]) -> str:

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from cordon_common.canonical import Json, digest_of
 from cordon_common.protocol.dictionary import Cohort, Slug
+from cordon_common.protocol.strategies import Averaging, Strategy, least_sites
 from cordon_common.strict import StrictModel
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -97,24 +98,64 @@ class Adam(StrictModel):
 Optimizer = Annotated[Sgd | Adam, Field(discriminator="name")]
 
 
-class Training(StrictModel):
-    """One clipped, noised gradient sum per site and round (DP-FedSGD).
+class Rounds(StrictModel):
+    """What both algorithms have: rounds, who takes part, how a patient's gradient is bounded.
 
-    `clip_norm` bounds a patient's gradient in L2. `divisor` is the public number that the sum over
-    all sites is divided by. `grid_bits`: `clip_norm` is 2^grid_bits steps of the integer grid.
-    `ring_bits`: masked sums are taken modulo 2^ring_bits; 32 halves what a site sends.
+    `clip_norm` bounds a patient's gradient in L2. `divisor` is the public number of training
+    patients of all sites, by which sums are divided. `grid_bits`: `clip_norm` is 2^grid_bits steps
+    of the integer grid. The model is the mean over the last `tail_fraction` of the rounds.
     """
 
-    algorithm: Literal["dp-fedsgd"] = Field(examples=["dp-fedsgd"])
     rounds: int = Field(ge=1, le=10_000, examples=[30])
     sampling: Sampling = Field(default=FullBatch(), examples=[{"scheme": "full"}])
     clip_norm: float = Field(ge=1e-6, le=1e6, examples=[1.0])
     grid_bits: int = Field(default=24, ge=16, le=40, examples=[24])
-    ring_bits: Literal[32, 64] = Field(default=64, examples=[64])
     divisor: int = Field(ge=1, examples=[600])
+    tail_fraction: float = Field(default=0.5, ge=0, lt=1, examples=[0.5])
+
+
+class FedSgd(Rounds):
+    """One clipped, noised gradient sum per site and round (DP-FedSGD).
+
+    `ring_bits`: masked sums are taken modulo 2^ring_bits; 32 halves what a site sends.
+    """
+
+    algorithm: Literal["dp-fedsgd"] = Field(examples=["dp-fedsgd"])
+    ring_bits: Literal[32, 64] = Field(default=64, examples=[64])
     optimizer: Optimizer = Field(examples=[{"name": "sgd", "learning_rate": 1.0}])
     weight_decay: float = Field(default=0.0, ge=0, lt=1, examples=[0.001])
-    tail_fraction: float = Field(default=0.5, ge=0, lt=1, examples=[0.5])
+
+    @property
+    def steps(self) -> int:
+        """Noised gradients per round and site."""
+        return 1
+
+
+class FedAvg(Rounds):
+    """Private gradient steps at each site, then the change of the weights leaves (DP-FedAvg).
+
+    `local_steps` noised steps of `local_learning_rate` per round; each is charged. What leaves is
+    the change of the weights, bounded to `update_norm` in L2; `strategy` combines the sites.
+    """
+
+    algorithm: Literal["dp-fedavg"] = Field(examples=["dp-fedavg"])
+    local_steps: int = Field(ge=1, le=1000, examples=[5])
+    local_learning_rate: float = Field(gt=0, le=1e4, examples=[0.5])
+    update_norm: float = Field(ge=1e-6, le=1e6, examples=[10.0])
+    strategy: Strategy = Field(default=Averaging(name="fedavg"), examples=[{"name": "fedavg"}])
+
+    @property
+    def ring_bits(self) -> int:
+        """Updates are not masked; they travel as 64-bit integers."""
+        return 64
+
+    @property
+    def steps(self) -> int:
+        """Noised gradients per round and site."""
+        return self.local_steps
+
+
+Training = Annotated[FedSgd | FedAvg, Field(discriminator="algorithm")]
 
 
 class Noise(StrictModel):
@@ -232,6 +273,18 @@ class Study(StrictModel):
         value: dict[str, Json] = self.model_dump(mode="json")
         return value
 
+    @model_validator(mode="after")
+    def _combines(self) -> Study:
+        if not isinstance(self.training, FedAvg):
+            return self
+        strategy = self.training.strategy
+        if self.qc.gate.min_sites < least_sites(strategy):
+            raise ValueError(
+                f"training.strategy: {strategy.name} set like this needs {least_sites(strategy)} "
+                f"sites or more: raise qc.gate.min_sites to {least_sites(strategy)}, or choose fedavg"
+            )
+        return self
+
     @property
     def digest(self) -> str:
         """The study's identity: digest of its canonical JSON."""
@@ -254,15 +307,21 @@ def with_trust(study: Study, trust: TrustModel) -> Study:
     return Study.model_validate(value, strict=False)
 
 
+def _not_masked(strategy: Strategy) -> str:
+    if least_sites(strategy) > 1:
+        return f"training.strategy: {strategy.name} needs every site's own update, which masks hide"
+    return "the noise of local steps does not add up to a known amount"
+
+
 def _check_trust(study: Study) -> None:
     if study.privacy.trust_model == "local":
         if study.training.ring_bits != 64:
             raise ValueError("training.ring_bits: 32 goes with privacy.trust_model: secure-sum")
         return
-    if study.training.algorithm != "dp-fedsgd":
+    if study.training.algorithm == "dp-fedavg":
         raise ValueError(
-            "privacy.trust_model: secure-sum goes with training.algorithm: dp-fedsgd; the noise of "
-            "local steps does not add up to a known amount"
+            "privacy.trust_model: secure-sum goes with training.algorithm: dp-fedsgd; "
+            + _not_masked(study.training.strategy)
         )
     honest = study.privacy.colluding_sites + 2
     if study.qc.gate.min_sites < honest:

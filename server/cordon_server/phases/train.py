@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cordon_common.ledger.entries import RoundAggregated, RoundStarted
-from cordon_common.privacy.schedule import release_grid
 from cordon_common.wire import arrays_digest
 from cordon_server import optimizer
-from cordon_server.aggregate import mean_gradient
 from cordon_server.context import require_minimum, site_failures
 from cordon_server.journal import Note, RoundRecord, Step
 from cordon_server.phases.releases import (
@@ -19,6 +17,7 @@ from cordon_server.phases.releases import (
     release_replies,
     used_releases,
 )
+from cordon_server.rounds import advance
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -48,12 +47,8 @@ def _run_round(campaign: Campaign, number: int) -> None:
     outcome = ask_releases(campaign, sites, "train", number, {"weights": before.weights})
     _rest_the_silent(campaign, number, outcome)
     require_minimum(campaign, outcome)
-    gradient = mean_gradient(
-        [release.values for release in outcome.accepted.values()],
-        grid_per_unit=release_grid(campaign.study).training,
-        divisor=campaign.study.training.divisor,
-    )
-    after = optimizer.step(before, gradient, campaign.study)
+    releases = {site: release.values for site, release in outcome.accepted.items()}
+    after = advance(before, releases, campaign.study)
     record = RoundRecord(
         round=number,
         sites=tuple(outcome.accepted),

@@ -15,6 +15,8 @@ from scipy.stats import norm
 from cordon_common.errors import ProtocolError, UsageError
 from cordon_common.privacy import accounting
 from cordon_common.privacy.accounting import epsilon_pld, epsilon_rdp, study_epsilon, tally
+from cordon_common.privacy.events import LocalStepsRelease, parse_event
+from cordon_common.privacy.filter import BudgetFilter
 from cordon_common.privacy.gaussian import gdp_delta, gdp_epsilon
 
 DELTA = 1e-5
@@ -242,3 +244,19 @@ def test_a_lifetime_counts_both_paths_where_they_cannot_be_ordered(make_event):
     both = accounting.lifetime_epsilon([study], DELTA).pld
     assert both == pytest.approx(epsilon_pld(study, DELTA))
     assert both > study_epsilon(study, DELTA).pld
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.125])
+def test_local_steps_cost_what_as_many_releases_cost(make_event, rate):
+    fields = make_event(3.0).model_dump() | {"kind": "local-steps.v1", "sample_rate": rate}
+    rounds = [LocalStepsRelease.model_validate(fields | {"steps": 8})] * 5
+    single = [make_event(3.0, rate=None if rate == 1 else rate)] * 40
+    assert study_epsilon(rounds, 1e-5) == study_epsilon(single, 1e-5)
+    assert parse_event(rounds[0].model_dump(mode="json")) == rounds[0]
+    assert BudgetFilter(8.0, 1e-5).cost(rounds) == BudgetFilter(8.0, 1e-5).cost(single)
+
+
+def test_several_coins_do_not_amplify_local_steps_either(make_event):
+    fields = make_event(3.0, stability=2).model_dump() | {"kind": "local-steps.v1"}
+    sampled = LocalStepsRelease.model_validate(fields | {"steps": 8, "sample_rate": 0.1})
+    assert study_epsilon([sampled], 1e-5) == study_epsilon([make_event(3.0)] * 8, 1e-5)

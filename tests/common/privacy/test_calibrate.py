@@ -111,3 +111,24 @@ def test_rounding_up_is_short_and_never_down(value):
     assert value * (1 - 1e-15) <= rounded <= value * (1 + 1.0001e-4)
     assert len(repr(rounded).replace(".", "").strip("0").split("e")[0]) <= 5
     assert math.isfinite(rounded)
+
+
+@pytest.mark.parametrize("sampling", [{"scheme": "full"}, {"scheme": "poisson", "rate": 0.25}])
+def test_local_steps_are_all_paid_for(make_study, sampling):
+    study = make_study()
+    local = {
+        "algorithm": "dp-fedavg",
+        "rounds": 5,
+        "sampling": sampling,
+        "clip_norm": 1.0,
+        "divisor": 300,
+        "local_steps": 6,
+        "local_learning_rate": 0.5,
+        "update_norm": 10.0,
+    }
+    value = study.as_json() | {"training": local}
+    resolved = resolve(type(study).model_validate(value, strict=False))
+    schedule = planned_events(resolved)
+    assert (schedule.rounds, schedule.training.steps) == (5, 6)
+    spent = study_epsilon(schedule.all_events(), resolved.privacy.delta).pld
+    assert 0.999 * resolved.privacy.epsilon < spent <= resolved.privacy.epsilon

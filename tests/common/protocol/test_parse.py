@@ -164,3 +164,49 @@ def test_a_signed_study_opens_only_with_a_trusted_key_noise_and_its_canonical_fo
         with pytest.raises(CordonError) as caught:
             open_study(broken, trusted)
         assert caught.value.code == code
+
+
+LOCAL_STEPS = {
+    "algorithm": "dp-fedavg",
+    "rounds": 3,
+    "clip_norm": 1.0,
+    "divisor": 200,
+    "local_steps": 4,
+    "local_learning_rate": 0.5,
+    "update_norm": 5.0,
+}
+
+
+@pytest.mark.parametrize(
+    ("training", "said"),
+    [
+        ({"strategy": {"name": "fedavg", "beta1": 0.9}}, "training.strategy.beta1: extra inputs"),
+        ({"strategy": {"name": "fedadam"}}, "training.strategy.learning_rate: field required"),
+        ({"strategy": {"name": "krum", "malicious_sites": 1}}, "krum set like this needs 5 sites"),
+        ({"strategy": {"name": "fedmedian"}}, "fedmedian set like this needs 3 sites"),
+        ({"strategy": {"name": "fedtrimmedavg", "trim": 0.1}}, "needs 10 sites or more"),
+        ({"strategy": {"name": "fedbest"}}, "training.strategy"),
+        ({"optimizer": {"name": "sgd", "learning_rate": 1.0}}, "training.optimizer: extra inputs"),
+        ({"algorithm": "dp-fedsgd"}, "training.local_steps: extra inputs"),
+        ({"local_steps": 0}, "training.local_steps: input should be greater"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_when_it_is_read(training, said):
+    assert said in refusal("training", LOCAL_STEPS | training)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "said"),
+    [
+        ({"name": "fedavg"}, "the noise of local steps does not add up"),
+        ({"name": "fedmedian"}, "fedmedian needs every site's own update, which masks hide"),
+        ({"name": "krum", "malicious_sites": 1}, "krum needs every site's own update"),
+    ],
+)
+def test_masked_sums_do_not_go_with_local_steps(strategy, said):
+    training = LOCAL_STEPS | {"strategy": strategy}
+    value = study_value(ROSTER, training=training)
+    value["privacy"] = value["privacy"] | {"trust_model": "secure-sum"}
+    with pytest.raises(ProtocolError) as caught:
+        parse_model(Study, value, code="PR001", what="test")
+    assert said in caught.value.why
