@@ -52,7 +52,9 @@ def read_kit(path: Path) -> tuple[SiteKit, PublicKey]:
     return kit, key
 
 
-def gateway_settings(home: SiteHome) -> GatewaySettings:
+def gateway_settings(
+    home: SiteHome, *, metrics_port: int = 0, metrics_address: str = "127.0.0.1"
+) -> GatewaySettings:
     """Say what the gateway needs, from the kit and its own folder alone.
 
     Raises:
@@ -69,4 +71,6 @@ def gateway_settings(home: SiteHome) -> GatewaySettings:
         vault_socket=home.socket,
         home=home.gateway,
         enrolment_wait_s=ENROLMENT_WAIT_S,
+        metrics_port=metrics_port,
+        metrics_address=metrics_address,
     )

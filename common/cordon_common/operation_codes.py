@@ -17,6 +17,10 @@ OPERATION_CODES: dict[str, tuple[str, str]] = {
         "the site has joined a coordinator under another key",
         "compare the words by telephone; to change for good: cordon site join --replace",
     ),
+    "CK070": (
+        "a part of the installation is not ready",
+        "run: cordon site doctor DIR, and see the part's log",
+    ),
     "SY070": (
         "the coordinator's store was made by another version",
         "stop the coordinator, then run: cordon coordinator upgrade DIR",

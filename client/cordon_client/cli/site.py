@@ -193,16 +193,44 @@ def vault(home: Home) -> None:
 
 
 @app.command()
-def gateway(home: Home) -> None:
+def gateway(
+    home: Home,
+    metrics_port: Annotated[
+        int, typer.Option(help="Serve Prometheus metrics on this port; 0 for none.")
+    ] = 0,
+    metrics_address: Annotated[
+        str, typer.Option(help="Address for the metrics' port.")
+    ] = "127.0.0.1",
+) -> None:
     """Run the gateway: the Flower client that may only ask the vault. Needs no data, no keys."""
+    import sys
+
     from cordon_client.extras import require_extra
 
     require_extra("gateway", "cordon site gateway")
     from cordon_client.gateway.run import run_gateway
     from cordon_client.home import SiteHome
     from cordon_client.kit import gateway_settings
+    from cordon_common.logs import configure
 
-    run_gateway(gateway_settings(SiteHome(home)))
+    configure(sys.stderr)
+    settings = gateway_settings(
+        SiteHome(home), metrics_port=metrics_port, metrics_address=metrics_address
+    )
+    run_gateway(settings)
+
+
+@app.command()
+def health(
+    home: Home,
+    part: Annotated[str, typer.Option(help="Which part: vault or gateway.")] = "vault",
+) -> None:
+    """Tell by the exit status whether a part is ready: for supervisors, without any port."""
+    from cordon_client.health import check
+    from cordon_client.home import SiteHome
+    from cordon_common.cli import console
+
+    console.success(check(SiteHome(home), part))
 
 
 @app.command()

@@ -12,6 +12,7 @@ from pathlib import Path
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
+from cordon_client.gateway.metrics import CALLS
 from cordon_client.gateway.vault_client import VaultClient
 from cordon_common.errors import CordonError, ProtocolError
 
@@ -65,7 +66,9 @@ def _answer(rpc: str, message: Message, context: Context) -> Message:
         _LOG.exception("unexpected failure", extra={"rpc": rpc})
         code = "SY999"
         fields = {"refusal": code}
-    _LOG.info("%s answered: %s in %.3f s", rpc, code, time.monotonic() - started)
+    seconds = time.monotonic() - started
+    CALLS.count(rpc, code, seconds)
+    _LOG.info("%s answered: %s in %.3f s", rpc, code, seconds)
     return Message(RecordDict({RECORD: ConfigRecord(dict(fields))}), reply_to=message)
 
 

@@ -32,7 +32,8 @@ class Handover:
     """Where the SuperNode's waits meet the executor.
 
     The SuperNode calls `wait_for_reply` when it holds a message and `wait_for_message` when it has
-    none. The latter's pause is short while messages come and grows with the silence.
+    none. The latter's pause is short while messages come and grows with the silence. `on_turn` is
+    called at each wait: the loop is alive.
     """
 
     BUSY_S = 0.1
@@ -40,7 +41,8 @@ class Handover:
     SILENCE_SHARE = 1 / 30  # a pause never adds more than this share to a wait
     HELD_S = 0.4  # a poll that took this long was held by the SuperLink: ask again at once
 
-    def __init__(self) -> None:
+    def __init__(self, on_turn: Callable[[], None] = lambda: None) -> None:
+        self._on_turn = on_turn
         self._message = threading.Event()
         self._reply = threading.Event()
         self._last_message = time.monotonic()
@@ -48,6 +50,7 @@ class Handover:
 
     def wait_for_reply(self, timeout_s: float) -> None:
         """Wake the executor and wait until it has answered, at most `timeout_s`."""
+        self._on_turn()
         self._message.set()
         self._reply.wait(timeout_s)
         self._reply.clear()
@@ -55,6 +58,7 @@ class Handover:
 
     def wait_for_message(self) -> None:
         """Pause between two polls of the SuperLink."""
+        self._on_turn()
         now = time.monotonic()
         if now - self._last_pause < self.HELD_S:
             silence_s = now - self._last_message

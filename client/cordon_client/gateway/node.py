@@ -5,6 +5,7 @@ import sys
 from types import ModuleType
 
 from cordon_client.gateway.settings import GatewaySettings
+from cordon_common.logs import configure
 from cordon_common.processes import end_with_parent
 
 WRONG_FLOWER = 78  # session.Outcome, which cannot be imported then
@@ -12,9 +13,7 @@ WRONG_FLOWER = 78  # session.Outcome, which cannot be imported then
 
 def main() -> int:
     """Run the SuperNode until its connection is lost or a signal arrives; see `Outcome`."""
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
-    )
+    configure(sys.stderr)
     settings = GatewaySettings.model_validate_json(end_with_parent())
     leave_out_sql()
     try:

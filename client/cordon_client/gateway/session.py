@@ -9,6 +9,8 @@ from pathlib import Path
 
 from cordon_client.gateway.app import app
 from cordon_client.gateway.executor import Handover
+from cordon_client.gateway.heartbeat import Heartbeat
+from cordon_client.gateway.metrics import serve_metrics
 from cordon_client.gateway.node_key import load_node_key
 from cordon_client.gateway.settings import GatewaySettings
 from cordon_client.gateway.supernode import (
@@ -48,7 +50,9 @@ def serve(settings: GatewaySettings) -> int:
         ca_certificate=settings.ca_certificate.read_bytes(),
         key=load_node_key(settings.node_key),
     )
-    runtime, handover = Runtime(), Handover()
+    runtime, handover = Runtime(), Handover(Heartbeat(settings.home).beat)
+    if settings.metrics_port:
+        serve_metrics(settings)
     _start_vital_thread(lambda: handover.serve(runtime.acquire, app))
     node_id_file = settings.home / "node-id"
 

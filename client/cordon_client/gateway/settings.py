@@ -13,7 +13,8 @@ class GatewaySettings(StrictModel):
 
     `coordinator` is `host:port`; `node_key` is a P-384 key in OpenSSH PEM format, mode 0600;
     `home` is the gateway's own writable folder; `vault_timeout_s` bounds one vault call;
-    `enrolment_wait_s` is how long a key that the coordinator does not know yet is tried again.
+    `enrolment_wait_s` is how long a key that the coordinator does not know yet is tried again;
+    `metrics_port` serves Prometheus metrics at `metrics_address` (0: none).
     """
 
     site: str
@@ -24,3 +25,5 @@ class GatewaySettings(StrictModel):
     home: Path
     vault_timeout_s: Annotated[float, Field(gt=0)] = 900.0
     enrolment_wait_s: Annotated[float, Field(ge=0)] = 0.0
+    metrics_port: Annotated[int, Field(ge=0, le=65_535)] = 0
+    metrics_address: str = "127.0.0.1"

@@ -31,6 +31,7 @@ from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.supercore.telemetry import EventType
 
+from cordon_common.logs import configure
 from cordon_common.processes import end_with_parent
 from cordon_server.transport.steady_grid import SteadyGrid
 
@@ -52,9 +53,7 @@ class ServerAppSettings:
 
 def main() -> int:
     """Take one run and execute it; the supervisor starts the next process."""
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
-    )
+    configure(sys.stderr)
     logging.getLogger("flwr").handlers.clear()  # the root handler serves
     logging.getLogger("flwr").setLevel(logging.WARNING)
     logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -11,6 +11,7 @@ from flwr.superlink import extensions
 from flwr.superlink.cli import flower_superlink
 from starlette.middleware import Middleware
 
+from cordon_common.logs import configure
 from cordon_common.processes import end_with_parent
 from cordon_server.transport.guard import Guard
 from cordon_server.transport.held_polls import HeldPolls
@@ -21,6 +22,7 @@ def main() -> None:
     """Run the SuperLink with the arguments and the control token that come on stdin."""
     settings = json.loads(end_with_parent())
     token: str = settings["control_token"]
+    configure(sys.stderr, "WARNING")
     tune()
     extensions.get_middleware = lambda: (
         Middleware(Guard, token=token),

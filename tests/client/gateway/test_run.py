@@ -173,13 +173,13 @@ def test_the_statuses_of_both_processes_are_the_same_numbers():
 
 
 def test_a_part_of_flower_that_cannot_be_imported_is_told_apart_from_a_crash(
-    settings, monkeypatch, caplog
+    settings, monkeypatch, capsys
 ):
     monkeypatch.setattr(node_module, "end_with_parent", lambda: settings.model_dump_json().encode())
     monkeypatch.setattr(node_module, "leave_out_sql", lambda: None)
     monkeypatch.setitem(sys.modules, "cordon_client.gateway.session", None)
     assert node_module.main() == Outcome.WRONG_FLOWER
-    assert "TR001" in caplog.text
+    assert "TR001" in capsys.readouterr().err
 
 
 def test_settings_survive_the_way_to_the_working_process(settings):
