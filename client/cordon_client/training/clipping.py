@@ -90,9 +90,7 @@ class OneBackward:
         )
         with torch.no_grad():
             terms = [
-                RULES[type(trace.module)](
-                    trace.module, _double(inputs), gradient.double(), block.patients
-                )
+                RULES[type(trace.module)](trace.module, inputs, gradient, block.patients)
                 for trace, (inputs, _), gradient in zip(self._traces, seen, gradients, strict=True)
             ]
             factor = clip_factors(terms, clip_norm=self._clip_norm)
@@ -135,11 +133,6 @@ def float_slack(*, patients: int, records: int, rows: int) -> float:
     """
     blocks = math.ceil(2 * records / rows) + math.ceil(math.log2(records + 2))
     return 2.0 * patients * CANCELLATION_LIMIT * (rows + blocks + 8) * _UNIT_ROUNDOFF
-
-
-def _double(values: torch.Tensor) -> torch.Tensor:
-    """Widen floating-point values; token ids stay whole numbers."""
-    return values.double() if values.is_floating_point() else values
 
 
 def _layers(model: PatientModel) -> list[nn.Module]:

@@ -1,7 +1,8 @@
 """Per-layer rules of the one-backward engine: from (input, output gradient) to norms and sums.
 
-A rule reads one layer's input a and output gradient g, both of all rows of a block, and returns
-what the layer contributes per patient. Shapes: P patients, S = rows per patient · positions per row.
+A rule reads one layer's input a and output gradient g, both of all rows of a block and in the
+model's precision, and returns what the layer contributes per patient. Shapes: P patients, S = rows
+per patient · positions per row.
 """
 
 from __future__ import annotations
@@ -13,6 +14,13 @@ from torch import nn
 from torch.nn import functional
 
 from cordon_client.models.feedforward import AlignedLinear
+from cordon_client.training.products import (
+    ProductTerms,
+    convolution_products,
+    sequence_products,
+    without,
+    worth_writing,
+)
 from cordon_common.errors import ProtocolError
 
 if TYPE_CHECKING:
@@ -41,16 +49,14 @@ class Terms(Protocol):
 
 
 class OuterTerms:
-    """Gradients Σ_s g_s a_sᵀ (and Σ_s g_s for a bias): linear maps, also unfolded convolutions.
+    """Gradients Σ_s g_s a_sᵀ (and Σ_s g_s for a bias) that are never written out.
 
-    Chooses the cheapest of three ways to the norm: the product of norms when S = 1, Gram matrices,
-    or the products themselves, which are then kept for the sum.
+    The norm is the product of norms when S = 1, else it comes from Gram matrices.
     """
 
     def __init__(self, a: torch.Tensor, g: torch.Tensor, *, bias: bool) -> None:
-        """Take a [P, S, in] and g [P, S, out]."""
+        """Take a [P, S, in] and g [P, S, out], float64."""
         self._a, self._g, self._bias = a, g, bias
-        self._products: torch.Tensor | None = None
         steps, fan_in, fan_out = a.shape[1], a.shape[2], g.shape[2]
         a_square = torch.linalg.vecdot(a, a) + float(bias)
         g_square = torch.linalg.vecdot(g, g)
@@ -60,14 +66,8 @@ class OuterTerms:
             self.roundings = fan_in + fan_out + 4
             return
         self.mass_square = terms.sqrt().sum(dim=1).square()
-        self.roundings = fan_in * fan_out + fan_in + fan_out + steps**2 + 4
-        if steps * (fan_in + fan_out) < fan_in * fan_out:
-            self.square = ((torch.bmm(a, a.mT) + float(bias)) * torch.bmm(g, g.mT)).sum(dim=(1, 2))
-            return
-        self._products = torch.bmm(g.mT, a)
-        self.square = self._products.square().sum(dim=(1, 2))
-        if bias:
-            self.square = self.square + g.sum(dim=1).square().sum(dim=1)
+        self.roundings = fan_in + fan_out + steps**2 + 4
+        self.square = ((torch.bmm(a, a.mT) + float(bias)) * torch.bmm(g, g.mT)).sum(dim=(1, 2))
 
     def add_to(
         self, totals: Sequence[torch.Tensor], factor: torch.Tensor, dropped: torch.Tensor | None
@@ -75,10 +75,7 @@ class OuterTerms:
         """Add [Σ c g aᵀ, Σ c g]."""
         g = _weigh(self._g, factor, dropped)
         matrix = totals[0].view(g.shape[2], -1)
-        if self._products is not None:
-            matrix += _weigh(self._products, factor, dropped).sum(dim=0)
-        else:
-            matrix.addmm_(g.flatten(0, 1).mT, _clean(self._a, dropped).flatten(0, 1))
+        matrix.addmm_(g.flatten(0, 1).mT, without(self._a, dropped).flatten(0, 1))
         if self._bias:
             totals[1].add_(g.sum(dim=(0, 1)))
 
@@ -129,43 +126,31 @@ def sum_of_squares(parts: list[torch.Tensor]) -> torch.Tensor:
 def _weigh(
     values: torch.Tensor, factor: torch.Tensor, dropped: torch.Tensor | None
 ) -> torch.Tensor:
-    return _clean(values, dropped) * factor.view(-1, *[1] * (values.dim() - 1))
-
-
-def _clean(values: torch.Tensor, dropped: torch.Tensor | None) -> torch.Tensor:
-    """Replace dropped patients' values by exact zeros: 0 · NaN would still be NaN."""
-    if dropped is None:
-        return values
-    return values.masked_fill(dropped.view(-1, *[1] * (values.dim() - 1)), 0.0)
+    return without(values, dropped) * factor.view(-1, *[1] * (values.dim() - 1))
 
 
 def _linear(module: nn.Module, a: torch.Tensor, g: torch.Tensor, patients: int) -> Terms:
-    return OuterTerms(
-        a.reshape(patients, -1, a.shape[-1]),
-        g.reshape(patients, -1, g.shape[-1]),
-        bias=isinstance(module.bias, torch.Tensor),
-    )
+    a, g = a.reshape(patients, -1, a.shape[-1]), g.reshape(patients, -1, g.shape[-1])
+    bias = isinstance(module.bias, torch.Tensor)
+    if a.shape[1] > 1 and worth_writing(a, g):
+        return ProductTerms(sequence_products(a, g), g.sum(dim=1) if bias else None)
+    return OuterTerms(a.double(), g.double(), bias=bias)
 
 
 def _conv1d(module: nn.Module, a: torch.Tensor, g: torch.Tensor, patients: int) -> Terms:
     conv = cast("nn.Conv1d", module)
-    if conv.groups != 1 or conv.padding_mode != "zeros" or isinstance(conv.padding, str):
-        raise ProtocolError("PR040", why="Conv1d with groups or special padding has no rule")
-    (kernel,), (stride,), (dilation,) = conv.kernel_size, conv.stride, conv.dilation
-    padded = functional.pad(a, (conv.padding[0], conv.padding[0]))
-    reach = dilation * (kernel - 1) + 1
-    windows = padded.unfold(2, reach, stride)[..., ::dilation]  # [rows, in, positions, kernel]
-    columns = windows.permute(0, 2, 1, 3).flatten(2)
-    return OuterTerms(
-        columns.reshape(patients, -1, columns.shape[-1]),
-        g.mT.reshape(patients, -1, g.shape[1]),
-        bias=conv.bias is not None,
-    )
+    if conv.padding_mode != "zeros":
+        raise ProtocolError("PR040", why="Conv1d with padding other than zeros has no rule")
+    products = convolution_products(conv, a, g, patients)
+    if conv.bias is None:
+        return ProductTerms(products, None)
+    return ProductTerms(products, g.sum(dim=2).view(patients, -1, g.shape[1]).sum(dim=1))
 
 
 def _layer_norm(module: nn.Module, a: torch.Tensor, g: torch.Tensor, patients: int) -> Terms:
     norm = cast("nn.LayerNorm", module)
     size = norm.weight.numel()
+    a, g = a.double(), g.double()
     scaled = functional.layer_norm(a, norm.normalized_shape, eps=norm.eps)
     flat_g = g.reshape(patients, -1, size)
     parts = [flat_g * scaled.reshape(patients, -1, size)]
@@ -176,6 +161,7 @@ def _layer_norm(module: nn.Module, a: torch.Tensor, g: torch.Tensor, patients: i
 
 def _group_norm(module: nn.Module, a: torch.Tensor, g: torch.Tensor, patients: int) -> Terms:
     norm = cast("nn.GroupNorm", module)
+    a, g = a.double(), g.double()
     scaled = functional.group_norm(a, norm.num_groups, eps=norm.eps)
     rows = (a.shape[0], norm.num_channels, -1)
     # [rows, channels, positions] → [patients, positions of all rows, channels]
@@ -189,6 +175,7 @@ def _embedding(module: nn.Module, a: torch.Tensor, g: torch.Tensor, patients: in
     table = cast("nn.Embedding", module)
     if table.max_norm is not None or table.scale_grad_by_freq or table.sparse:
         raise ProtocolError("PR040", why="Embedding with max_norm, frequency scale or sparse")
+    g = g.double()
     if table.padding_idx is not None:
         g = g.masked_fill((a == table.padding_idx)[..., None], 0.0)
     return LookupTerms(a.reshape(patients, -1), g.reshape(patients, -1, g.shape[-1]))

@@ -86,6 +86,14 @@ FLOAT_MODELS = {
         lambda: Sequential(nn.Conv1d(3, 6, 4, stride=2, dilation=3, padding=5), nn.SiLU()),
         (3, 23),
     ),
+    "grouped convolution": (
+        lambda: Sequential(nn.Conv1d(4, 6, 3, groups=2, padding="same"), nn.Tanh()),
+        (4, 9),
+    ),
+    "padded, dilated convolution": (
+        lambda: Sequential(nn.Conv1d(2, 3, 4, padding="same", dilation=2), nn.Tanh()),
+        (2, 13),
+    ),
     "layer norm": (
         lambda: Sequential(nn.Linear(5, 7), nn.LayerNorm(7), nn.Tanh(), nn.Linear(7, 1)),
         (4, 5),
@@ -309,8 +317,7 @@ def test_shared_and_reused_layers_are_refused(make):
     "make",
     [
         lambda: Sequential(nn.Bilinear(4, 4, 1)),
-        lambda: Sequential(nn.Conv1d(4, 4, 1, groups=2)),
-        lambda: Sequential(nn.Conv1d(4, 4, 3, padding="same")),
+        lambda: Sequential(nn.Conv1d(4, 4, 3, padding=1, padding_mode="circular")),
         lambda: Tokens(nn.Embedding(9, 4, max_norm=1.0)),
     ],
 )

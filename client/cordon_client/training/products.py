@@ -1,0 +1,128 @@
+"""Weight gradients of sequences and convolutions, written out per patient in the model's precision.
+
+A plain step computes the same products, summed over the batch; here they stay apart until they are
+clipped. What is clipped and added is the product as computed, whatever its rounding, so a float32
+product costs nothing in sensitivity; its norm and the sum over patients are float64.
+"""
+
+from __future__ import annotations
+
+from itertools import cycle
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from torch import nn
+
+ALIGNED = 16
+"""Matrices of a batch start at multiples of this many values, so that all are treated alike."""
+
+_WRITTEN_VALUES = 2**23
+"""Products of a block are written out up to this many values, even where Gram matrices are smaller."""
+
+_WIDENED_VALUES = 2**18
+"""So many values are widened to float64 at a time: they stay in the cache."""
+
+
+class ProductTerms:
+    """Gradients [P, out, in] as computed, and those of a bias, [P, out]."""
+
+    def __init__(self, products: torch.Tensor, bias: torch.Tensor | None) -> None:
+        """Take what was computed, float32 or float64."""
+        self._products = products.flatten(1)
+        self._bias = None if bias is None else bias.double()
+        self.square = torch.cat([torch.linalg.vecdot(part, part) for part in self._widened(None)])
+        self.roundings = self._products.shape[1] + 4
+        if self._bias is not None:
+            self.square = self.square + torch.linalg.vecdot(self._bias, self._bias)
+            self.roundings += self._bias.shape[1]
+        self.mass_square = self.square  # a written vector is one term: nothing cancels
+
+    def add_to(
+        self, totals: Sequence[torch.Tensor], factor: torch.Tensor, dropped: torch.Tensor | None
+    ) -> None:
+        """Add [Σ c G, Σ c g]."""
+        start = 0
+        for part in self._widened(dropped):
+            totals[0].addmv_(part.mT, factor[start : start + len(part)])
+            start += len(part)
+        if self._bias is not None:
+            totals[1].addmv_(without(self._bias, dropped).mT, factor)
+
+    def _widened(self, dropped: torch.Tensor | None) -> Iterator[torch.Tensor]:
+        """Yield the products in float64, some patients at a time; dropped ones as zeros."""
+        patients = max(1, _WIDENED_VALUES // self._products.shape[1])
+        masks = [None] if dropped is None else torch.split(dropped, patients)
+        for part, mask in zip(torch.split(self._products, patients), cycle(masks), strict=False):
+            yield without(part.double(), mask)
+
+
+def without(values: torch.Tensor, dropped: torch.Tensor | None) -> torch.Tensor:
+    """Replace dropped patients' values by exact zeros: 0 · NaN would still be NaN."""
+    if dropped is None:
+        return values
+    return values.masked_fill(dropped.view(-1, *[1] * (values.dim() - 1)), 0.0)
+
+
+def worth_writing(a: torch.Tensor, g: torch.Tensor) -> bool:
+    """Say whether products [P, out, in] are to be written out rather than Gram matrices formed.
+
+    They take the arithmetic of a plain step; Gram matrices take more, and less memory for layers
+    that are wide against the length of the sequence.
+    """
+    patients, steps, fan_in = a.shape
+    fan_out = g.shape[2]
+    written = fan_in * fan_out
+    return written <= steps * (fan_in + fan_out) or patients * written <= _WRITTEN_VALUES
+
+
+def sequence_products(a: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
+    """Return Σ_s g_s a_sᵀ per patient, [P, out, in], from a [P, S, in] and g [P, S, out]."""
+    fan_in, fan_out = a.shape[2], g.shape[2]
+    products = torch.bmm(_aligned(g).mT, _aligned(a))
+    return products[:, :fan_out, :fan_in]
+
+
+def _aligned(rows: torch.Tensor) -> torch.Tensor:
+    more = -rows.shape[-1] % ALIGNED
+    return functional.pad(rows, (0, more)) if more else rows
+
+
+def convolution_products(
+    conv: nn.Conv1d, a: torch.Tensor, g: torch.Tensor, patients: int
+) -> torch.Tensor:
+    """Return a convolution's weight gradient per patient, [P, out, in / groups · kernel].
+
+    a [rows, in, length], g [rows, out, positions]. One record at a time through the same buffers:
+    they stay in the cache, and no record's arithmetic can depend on its place.
+    """
+    (kernel,), (stride,), (dilation,) = conv.kernel_size, conv.stride, conv.dilation
+    reach, groups = dilation * (kernel - 1) + 1, conv.groups
+    padded = functional.pad(a, _padding(conv, reach))
+    windows = padded.unfold(2, reach, stride)[..., ::dilation].transpose(2, 3)
+    rows, fan_in, _, positions = windows.shape  # [rows, in, kernel, positions]
+    fan_out = g.shape[1]
+    columns = a.new_empty(fan_in, kernel, positions)
+    gradient = a.new_empty(fan_out, positions)
+    matrix = a.new_empty(groups, fan_out // groups, fan_in // groups * kernel)
+    products = a.new_zeros(patients, *matrix.shape)
+    for row in range(rows):
+        columns.copy_(windows[row])
+        gradient.copy_(g[row])
+        torch.bmm(
+            gradient.view(groups, -1, positions), columns.view(groups, -1, positions).mT, out=matrix
+        )
+        products[row * patients // rows] += matrix
+    return products
+
+
+def _padding(conv: nn.Conv1d, reach: int) -> tuple[int, int]:
+    if conv.padding == "same":
+        left = (reach - 1) // 2
+        return left, reach - 1 - left
+    (width,) = (0,) if isinstance(conv.padding, str) else conv.padding
+    return width, width
