@@ -224,6 +224,35 @@ CODES: dict[str, CodeInfo] = {
         "a stored answer is not the one that was given",
         "stop, keep the file for the auditor, and restore the last whole backup",
     ),
+    "IN111": CodeInfo(
+        "the coordinator's log was forked: it signed two different histories",
+        "stop; export the ledger for the auditor, who finds both signed heads in it",
+    ),
+    "IN112": CodeInfo(
+        "the coordinator's log does not continue the one that this site saw last",
+        "ask the coordinator whether its log was restored from a backup; it must bring the newest",
+    ),
+    "IN113": CodeInfo(
+        "the coordinator's log does not tell what became of this site's last release",
+        "ask the coordinator for its bundle and compare: cordon audit verify",
+    ),
+    "IN114": CodeInfo(
+        "the request shows no signed head of the coordinator's log",
+        "check that both sides run the same version and that the study's signer is the coordinator",
+    ),
+    "IN115": CodeInfo(
+        "this site's ledger lacks a release that it once signed for: it was rolled back",
+        "stop the vault and restore the newest backup of the site's folder",
+    ),
+    "IN116": CodeInfo(
+        "the log was written by an older version of Cordon",
+        "upgrade it once, with nothing else running: cordon site upgrade (or: cordon coordinator "
+        "upgrade)",
+    ),
+    "IN117": CodeInfo(
+        "the site's cosignature of the log does not fit",
+        "compare the key fingerprints with the site",
+    ),
     # -- checks ------------------------------------------------------------------------------
     "CK020": CodeInfo(
         "fewer sites can take part than the study's minimum",

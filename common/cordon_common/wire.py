@@ -18,6 +18,7 @@ from safetensors.numpy import save as save_arrays
 
 from cordon_common.canonical import Json, canonical_bytes, digest, digest_of, parse_json
 from cordon_common.errors import ProtocolError
+from cordon_common.ledger.offer import CosignatureText, NoteText, WitnessOffer
 from cordon_common.signing import Envelope
 from cordon_common.strict import StrictModel
 
@@ -44,7 +45,19 @@ class Slot(StrictModel):
         return f"{self.study}|{self.run}|{self.phase}|{self.round}|{self.attempt}"
 
 
-class DescribeRequest(StrictModel):
+class Witnessed(StrictModel):
+    """A request that shows the site the coordinator's log; not part of the request's digest."""
+
+    witness: WitnessOffer | None = None
+
+
+class Cosigned(StrictModel):
+    """A reply with the site's cosignature of that log; stored answers are kept without it."""
+
+    cosignature: CosignatureText | None = None
+
+
+class DescribeRequest(Witnessed):
     """Enrol: who are you, do you accept this study, and which initial weights does it imply?"""
 
     kind: Literal["describe.v1"] = "describe.v1"
@@ -52,7 +65,7 @@ class DescribeRequest(StrictModel):
     run: RunId
 
 
-class ReleaseRequest(StrictModel):
+class ReleaseRequest(Witnessed):
     """Ask for one release: QC summary, training round or evaluation.
 
     Arrays: `weights` float64 [dimension] for train and evaluate, none for qc.
@@ -62,7 +75,7 @@ class ReleaseRequest(StrictModel):
     slot: Slot
 
 
-class ReceiptsRequest(StrictModel):
+class ReceiptsRequest(Witnessed):
     """Ask for the site's signed list of what it released in this study."""
 
     kind: Literal["receipts.v1"] = "receipts.v1"
@@ -73,7 +86,7 @@ class ReceiptsRequest(StrictModel):
 Request = DescribeRequest | ReleaseRequest | ReceiptsRequest
 
 
-class DescribeReply(StrictModel):
+class DescribeReply(Cosigned):
     """The site's signed yes. Arrays: `weights` float64 [dimension], data-independent."""
 
     kind: Literal["described.v1"] = "described.v1"
@@ -84,7 +97,7 @@ class DescribeReply(StrictModel):
     software: dict[str, str]
 
 
-class ReleaseReply(StrictModel):
+class ReleaseReply(Cosigned):
     """A noised release and its receipt.
 
     Arrays: the released integers (int64). `release_digest` is the digest of the array bytes;
@@ -100,14 +113,14 @@ class ReleaseReply(StrictModel):
     verdict: dict[str, Json] | None = None
 
 
-class ReceiptsReply(StrictModel):
+class ReceiptsReply(Cosigned):
     """Signed receipts of all releases of a study at this site, and the ledger's checkpoint."""
 
     kind: Literal["receipted.v1"] = "receipted.v1"
     site: str
     study: Digest
     receipts: tuple[Envelope, ...]
-    checkpoint: str
+    checkpoint: NoteText
 
 
 class Refusal(StrictModel):
@@ -146,19 +159,49 @@ def decode(data: bytes) -> tuple[Request | Reply, Arrays]:
         ProtocolError: PR005 when it is not one of the closed set, PR008 when the arrays are not
             finite float64 or int64.
     """
-    if len(data) < _LENGTH.size:
-        raise ProtocolError("PR005", why="it is shorter than its header")
-    (length,) = _LENGTH.unpack_from(data)
-    head = data[_LENGTH.size : _LENGTH.size + length]
-    if len(head) != length:
-        raise ProtocolError("PR005", why="it is cut off")
+    end = _end_of_head(data)
+    return decode_head(data), _read_arrays(data[end:])
+
+
+def decode_head(data: bytes) -> Request | Reply:
+    """Read a message and leave its arrays alone.
+
+    Raises:
+        ProtocolError: PR005 when it is not one of the closed set.
+    """
+    head = data[_LENGTH.size : _end_of_head(data)]
     try:
-        message = _MESSAGE.validate_python(parse_json(head))
+        return _MESSAGE.validate_python(parse_json(head))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ProtocolError("PR005", why=f"{where}: {first['msg']}") from None
-    return message, _read_arrays(data[_LENGTH.size + length :])
+
+
+def split(data: bytes) -> tuple[bytes, bytes]:
+    """Divide an encoded message into its head, length included, and the bytes of its arrays."""
+    end = _end_of_head(data)
+    return data[:end], data[end:]
+
+
+def with_witness(request: Request, offer: WitnessOffer) -> bytes:
+    """Return the head of a request that shows a site the log; arrays follow unchanged."""
+    return encode(request.model_copy(update={"witness": offer}))
+
+
+def with_cosignature(data: bytes, cosignature: str) -> bytes:
+    """Return a reply's bytes with the site's cosignature in its head; arrays stay as they are."""
+    head, arrays = split(data)
+    return encode(decode_head(head).model_copy(update={"cosignature": cosignature})) + arrays
+
+
+def _end_of_head(data: bytes) -> int:
+    if len(data) < _LENGTH.size:
+        raise ProtocolError("PR005", why="it is shorter than its header")
+    (length,) = _LENGTH.unpack_from(data)
+    if len(data) < _LENGTH.size + length:
+        raise ProtocolError("PR005", why="it is cut off")
+    return int(_LENGTH.size + length)
 
 
 def array_bytes(arrays: Arrays) -> bytes:
@@ -178,9 +221,11 @@ def request_digest(request: Request, arrays_digest_: str) -> str:
     """Return the digest that a receipt states for a request.
 
     It is made of the message and the digest of its arrays, so that whoever knows the slot and the
-    weights' digest can compute it without the weights.
+    weights' digest can compute it without the weights. What a site is shown of the coordinator's
+    log is not part of it: the log grows while the question stays the same.
     """
-    return digest_of({"message": request.model_dump(mode="json"), "arrays": arrays_digest_})
+    message = request.model_dump(mode="json", exclude={"witness"})
+    return digest_of({"message": message, "arrays": arrays_digest_})
 
 
 def _read_arrays(data: bytes) -> Arrays:

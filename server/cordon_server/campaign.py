@@ -90,6 +90,7 @@ def open_campaign(
         run=campaign,
         roster={entry.site: PublicKey.parse(entry.key) for entry in study.roster},
         journal=Journal(store, campaign, coordinator.clock, coordinator.log),
+        offers=coordinator.log.offers,
         network=network,
         waiting=waiting,
         site_wait_s=home.settings.site_wait_s,

@@ -5,18 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
-from cordon_common.errors import CheckFailed, CordonError
+from cordon_common.errors import CheckFailed, CordonError, IntegrityError
 from cordon_common.ledger.entries import SiteFailed
+from cordon_common.ledger.offers import cosigned_entry
+from cordon_common.wire import Cosigned, decode_head, with_witness
 from cordon_server.journal import Note, SiteReply, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
+    from cordon_common.ledger.entries import CheckpointCosigned
     from cordon_common.ledger.entries import Phase as LogPhase
+    from cordon_common.ledger.offer import WitnessOffer
+    from cordon_common.ledger.offers import Offers
     from cordon_common.protocol.study import Study
     from cordon_common.signing import PublicKey
-    from cordon_common.wire import Rpc
+    from cordon_common.wire import Request, Rpc
     from cordon_server.journal import Journal, Phase, ReplyPhase
     from cordon_server.network import SiteNetwork
 
@@ -25,6 +30,8 @@ T = TypeVar("T")
 FIRST_PAUSE_S = 0.5
 ONLINE_POLL_S = 0.25
 _PASSING = ("TR", "NE", "SY")
+_STALE = "IN112"
+"""A site may have seen a newer head by another campaign's message: shown the newest, it agrees."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,7 @@ class Campaign:
     run: str
     roster: Mapping[str, PublicKey]
     journal: Journal
+    offers: Offers
     network: SiteNetwork
     waiting: Waiting
     site_wait_s: float
@@ -61,23 +69,40 @@ class Campaign:
 
 @dataclass(frozen=True)
 class Question(Generic[T]):
-    """One question to many sites: the call, the same bytes for each, and the check of an answer.
+    """One question to many sites: the call, the same message for each, the check of an answer.
 
-    check: takes site and reply bytes, returns what is worth keeping, raises CordonError otherwise.
+    arrays: the bytes that follow the message. check: takes site and reply bytes, returns what is
+    worth keeping, raises CordonError otherwise.
     """
 
     rpc: Rpc
-    request: bytes
+    request: Request
     check: Callable[[str, bytes], T]
     minimum: int = 1
+    arrays: bytes = b""
 
 
 @dataclass(frozen=True)
 class Outcome(Generic[T]):
-    """Checked answers by site, and the code of every site that gave none."""
+    """Checked answers by site, the code of every site that gave none, and the cosignatures."""
 
     accepted: dict[str, T]
     failed: dict[str, str]
+    cosigned: tuple[CheckpointCosigned, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Answers(Generic[T]):
+    """What came so far, by site."""
+
+    accepted: dict[str, T]
+    failed: dict[str, str]
+    cosigned: dict[str, CheckpointCosigned]
+
+    def accept(self, site: str, value: T, entry: CheckpointCosigned) -> None:
+        self.accepted[site] = value
+        self.cosigned[site] = entry
+        self.failed.pop(site, None)
 
 
 def ask(campaign: Campaign, sites: Collection[str], question: Question[T]) -> Outcome[T]:
@@ -87,47 +112,73 @@ def ask(campaign: Campaign, sites: Collection[str], question: Question[T]) -> Ou
     a site that did the work before repeats its stored answer. While fewer than the minimum have
     answered, sites that went offline are waited for, up to the round's time limit in all.
     """
-    accepted: dict[str, T] = {}
-    failed: dict[str, str] = {}
+    answers = _Answers[T]({}, {}, {})
     pending = sorted(sites)
     _note_presence(campaign)
     deadline_s = campaign.waiting.now_s() + campaign.study.timing.round_timeout_s
     for attempt in range(campaign.study.timing.max_attempts):
-        missing = question.minimum - len(accepted)
+        missing = question.minimum - len(answers.accepted)
         present = _present(campaign, pending, missing=missing, deadline_s=deadline_s)
-        _note_absent(campaign, sorted(set(pending) - present), failed)
-        _ask_once(campaign, sorted(present), question, accepted, failed)
-        pending = [site for site in pending if failed.get(site, "")[:2] in _PASSING]
-        if not pending or (len(accepted) >= question.minimum and not _online(campaign, pending)):
+        _note_absent(campaign, sorted(set(pending) - present), answers.failed)
+        if present:
+            _ask_once(campaign, sorted(present), question, answers)
+        pending = [site for site in pending if _may_pass(answers.failed.get(site, ""))]
+        enough = len(answers.accepted) >= question.minimum
+        if not pending or (enough and not _online(campaign, pending)):
             break
         if attempt + 1 < campaign.study.timing.max_attempts:
             campaign.waiting.sleep(FIRST_PAUSE_S * 2**attempt)
-    return Outcome(dict(sorted(accepted.items())), dict(sorted(failed.items())))
+    return Outcome(
+        dict(sorted(answers.accepted.items())),
+        dict(sorted(answers.failed.items())),
+        tuple(entry for _, entry in sorted(answers.cosigned.items())),
+    )
+
+
+def _may_pass(code: str) -> bool:
+    return code[:2] in _PASSING or code == _STALE
 
 
 def _ask_once(
     campaign: Campaign,
     sites: list[str],
     question: Question[T],
-    accepted: dict[str, T],
-    failed: dict[str, str],
+    answers: _Answers[T],
 ) -> None:
-    requests = dict.fromkeys(sites, question.request)
+    offers = campaign.offers.make(campaign.digest, campaign.run, sites)
+    requests = {site: with_witness(question.request, offers[site]) for site in sites}
     timeout_s = campaign.study.timing.round_timeout_s
+    replies = campaign.network.ask(question.rpc, requests, timeout_s, question.arrays)
     notes = []
-    for site, answer in campaign.network.ask(question.rpc, requests, timeout_s).items():
+    for site, answer in replies.items():
         code = answer.code
         if not code:
             try:
-                accepted[site] = question.check(site, answer.data)
-                failed.pop(site, None)
-                continue
+                value = question.check(site, answer.data)
+                entry = _cosigned(site, campaign.roster[site], offers[site], answer.data)
             except CordonError as error:
                 code = error.code
-        failed[site] = code
+            else:
+                answers.accept(site, value, entry)
+                continue
+        answers.failed[site] = code
         notes.append(Note("site.failed", site=site, code=code))
     if notes:
         campaign.journal.note(*notes)
+
+
+def _cosigned(site: str, key: PublicKey, offer: WitnessOffer, data: bytes) -> CheckpointCosigned:
+    """Check that the answer carries the site's cosignature of the head that it was shown.
+
+    Raises:
+        IntegrityError: IN117.
+    """
+    reply = decode_head(data)
+    line = reply.cosignature if isinstance(reply, Cosigned) else None
+    try:
+        return cosigned_entry(site, key, offer, line or "")
+    except IntegrityError:
+        raise IntegrityError("IN117") from None
 
 
 def _note_absent(campaign: Campaign, sites: list[str], failed: dict[str, str]) -> None:
@@ -208,7 +259,7 @@ def require_minimum(campaign: Campaign, outcome: Outcome[T]) -> None:
                 SiteReply(site, cast("ReplyPhase", state.phase), state.round, code=code)
                 for site, code in outcome.failed.items()
             ),
-            entries=site_failures(campaign, outcome),
+            entries=(*outcome.cosigned, *site_failures(campaign, outcome)),
         )
     )
     out = ", ".join(f"{site} ({code})" for site, code in outcome.failed.items())

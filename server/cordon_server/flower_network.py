@@ -31,11 +31,15 @@ class FlowerNetwork:
         """Name the sites whose gateway is connected now."""
         return frozenset(self._nodes())
 
-    def ask(self, rpc: Rpc, requests: Mapping[str, bytes], timeout_s: float) -> dict[str, Answer]:
+    def ask(
+        self, rpc: Rpc, requests: Mapping[str, bytes], timeout_s: float, shared: bytes = b""
+    ) -> dict[str, Answer]:
         """Ask several sites at once; a site that went offline before sending counts as offline."""
         nodes = self._nodes()
         reachable = {nodes[site]: data for site, data in requests.items() if site in nodes}
-        replies = transport.exchange(self._grid, reachable, rpc=rpc, timeout_s=timeout_s)
+        replies = transport.exchange(
+            self._grid, reachable, shared=shared, rpc=rpc, timeout_s=timeout_s
+        )
         answers: dict[str, Answer] = {}
         for site in requests:
             reply = replies.get(nodes[site]) if site in nodes else None

@@ -26,8 +26,11 @@ class SiteNetwork(Protocol):
     def online(self) -> frozenset[str]:
         """Name the sites whose gateway is connected now."""
 
-    def ask(self, rpc: Rpc, requests: Mapping[str, bytes], timeout_s: float) -> dict[str, Answer]:
+    def ask(
+        self, rpc: Rpc, requests: Mapping[str, bytes], timeout_s: float, shared: bytes = b""
+    ) -> dict[str, Answer]:
         """Ask several sites at once and wait for all answers or the time limit.
 
+        shared: what every request ends with, so that weights are held and sent once.
         Guarantee: one answer per request, in the order of the requests.
         """

@@ -39,6 +39,7 @@ from cordon_common.wire import (
     decode,
     encode,
     request_digest,
+    with_cosignature,
 )
 from cordon_server import campaign as campaign_module
 from cordon_server.context import Waiting
@@ -142,20 +143,26 @@ class FakeHospital:
         if isinstance(message, DescribeRequest):
             return self.describe(message)
         if isinstance(message, ReceiptsRequest):
+            cosignature = self.ledger.witness.see(message.study, message.run, message.witness, None)
             return encode(
                 ReceiptsReply(
                     site=self.name,
                     study=message.study,
                     receipts=tuple(self.ledger.receipts(message.study)),
                     checkpoint=self.ledger.checkpoint(),
+                    cosignature=cosignature,
                 )
             )
         assert isinstance(message, ReleaseRequest)
-        return self.release(message.slot, arrays, request_digest(message, arrays_digest(arrays)))
+        slot = message.slot
+        cosignature = self.ledger.witness.see(slot.study, slot.run, message.witness, slot)
+        asked = request_digest(message, arrays_digest(arrays))
+        return with_cosignature(self.release(slot, arrays, asked), cosignature)
 
     def describe(self, message):
         if message.study not in self.studies:
             raise error_for("PO111")
+        cosignature = self.ledger.witness.see(message.study, message.run, message.witness, None)
         weights = {"weights": self.initial_weights(self.studies[message.study])}
         reply = DescribeReply(
             site=self.name,
@@ -163,6 +170,7 @@ class FakeHospital:
             run=message.run,
             weights_digest=arrays_digest(weights),
             software={"cordon-client": "0.1.0"},
+            cosignature=cosignature,
         )
         return encode(reply, weights)
 
@@ -261,11 +269,11 @@ class FakeNetwork:
     def online(self):
         return frozenset(self.hospitals) - self.offline
 
-    def ask(self, rpc, requests, timeout_s):
+    def ask(self, rpc, requests, timeout_s, shared=b""):
         if self.before is not None:
             self.before(len(self.asked), rpc)
         self.asked.append((rpc, tuple(requests)))
-        return {site: self.one(rpc, site, data) for site, data in requests.items()}
+        return {site: self.one(rpc, site, data + shared) for site, data in requests.items()}
 
     def one(self, rpc, site, data):
         if site in self.offline:

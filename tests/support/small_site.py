@@ -15,11 +15,14 @@ from cordon_client.office import Office
 from cordon_client.vault.policy import trust_coordinator
 from cordon_client.vault.state import VaultState
 from cordon_common.canonical import canonical_bytes
+from cordon_common.ledger.coordinator import CoordinatorLog
+from cordon_common.ledger.entries import ReleaseReceived
+from cordon_common.ledger.receipt import Receipt
 from cordon_common.privacy.calibrate import resolve
 from cordon_common.protocol.parse import STUDY_TYPE, parse_model
 from cordon_common.protocol.study import Study
 from cordon_common.signing import SigningKey, seal
-from cordon_common.wire import ReleaseRequest, Slot, encode
+from cordon_common.wire import ReleaseRequest, Slot, decode_head, encode, split
 
 POLICY = Path(__file__).parents[2] / "configs" / "policies" / "standard.yaml"
 RUN = "run-1"
@@ -110,7 +113,37 @@ class Site:
     def request(self, phase, round_=0, weights=None, study=None, run=RUN, attempt=0):
         digest = (study or self.study).digest
         slot = Slot(study=digest, run=run, phase=phase, round=round_, attempt=attempt)
-        return encode(ReleaseRequest(slot=slot), {} if weights is None else {"weights": weights})
+        return self.ask(ReleaseRequest(slot=slot), weights)
+
+    def ask(self, message, weights=None):
+        """The bytes of a request as an honest coordinator sends them, its log shown."""
+        slot = getattr(message, "slot", message)
+        offer = self.offer(slot.study, slot.run)
+        arrays = {} if weights is None else {"weights": weights}
+        return encode(message.model_copy(update={"witness": offer}), arrays)
+
+    def offer(self, study, run):
+        """What a coordinator shows that received every release of the site."""
+        with Office.open(self.home, clock=clock) as office:
+            receipts = office.ledger.receipts(study)
+        log = CoordinatorLog.open(
+            self.home.root.parent / f"{self.home.root.name}-coordinator.db",
+            key=self.coordinator,
+            name="consortium",
+            clock=clock,
+            create=True,
+        )
+        known = [body.receipt for body in log.bodies_from(0) if isinstance(body, ReleaseReceived)]
+        for receipt in (item for item in receipts if item not in known):
+            facts = Receipt.model_validate(receipt.payload)
+            log.append(
+                ReleaseReceived(
+                    site="north", slot=facts.slot, release=facts.release_digest, receipt=receipt
+                )
+            )
+        offer = log.offers.make(study, run, ["north"])["north"]
+        log.close()
+        return offer
 
     def signed_study_bytes(self):
         """The study as a file in YAML (JSON is YAML)."""
@@ -119,6 +152,12 @@ class Site:
     def charges(self):
         with Office.open(self.home, clock=clock) as office:
             return office.ledger.charges()
+
+
+def kept(reply):
+    """An answer as the ledger keeps it, without the cosignature of the log that was shown."""
+    head, arrays = split(reply)
+    return encode(decode_head(head).model_copy(update={"cosignature": None})) + arrays
 
 
 def make_site(root, cohort, approve=True, **changes):

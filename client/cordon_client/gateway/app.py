@@ -1,6 +1,7 @@
 """The installed ClientApp: translates Flower messages to vault calls, and nothing else.
 
-Request: ConfigRecord "cordon" with "rpc" (str) and "request" (bytes). Reply: ConfigRecord
+Request: ConfigRecord "cordon" with "rpc" (str) and "request" (bytes), and where it is large
+"cordon.shared" with "shared" (bytes), the request's end that many sites share. Reply: ConfigRecord
 "cordon" with "reply" (bytes), or "refusal" (one code of the closed table, never an error's text).
 """
 
@@ -17,6 +18,7 @@ from cordon_client.gateway.vault_client import VaultClient
 from cordon_common.errors import CordonError, ProtocolError
 
 RECORD = "cordon"
+SHARED_RECORD = "cordon.shared"
 
 _LOG = logging.getLogger(__name__)
 
@@ -77,7 +79,11 @@ def _request_bytes(rpc: str, message: Message) -> bytes:
     request = record.get("request") if record is not None else None
     if record is None or record.get("rpc") != rpc or not isinstance(request, bytes):
         raise ProtocolError("PR005", why="the Flower message is not one of ours")
-    return request
+    apart = message.content.config_records.get(SHARED_RECORD)
+    shared = b"" if apart is None else apart.get("shared")
+    if not isinstance(shared, bytes):
+        raise ProtocolError("PR005", why="the Flower message is not one of ours")
+    return request + shared
 
 
 def _vault(context: Context) -> VaultClient:

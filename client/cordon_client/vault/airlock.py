@@ -2,6 +2,7 @@
 
 Guarantees:
 - every data-dependent byte that leaves is charged to the ledger before it is computed;
+- the coordinator's log is checked and cosigned before every answer, and refused on a fork;
 - the same request again gets the stored answer, never a second draw;
 - what fails leaves as a code of the closed table and nothing else.
 """
@@ -29,6 +30,7 @@ from cordon_common.wire import (
     decode,
     encode,
     request_digest,
+    with_cosignature,
 )
 
 if TYPE_CHECKING:
@@ -71,7 +73,12 @@ class Airlock:
             if isinstance(message, ReleaseRequest) and rpc == message.slot.phase:
                 study_digest = message.slot.study
                 asked = request_digest(message, arrays_digest(arrays))
-                return self._release(message, arrays, asked)
+                study = self._state.approved_study(study_digest)
+                cosignature = self._state.ledger.witness.see(
+                    study_digest, message.slot.run, message.witness, message.slot
+                )
+                reply = self._release(study, message.slot, arrays, asked)
+                return with_cosignature(reply, cosignature)
             raise ProtocolError("PR005", why=f"this is not a request for {rpc}")
         except CordonError as error:
             _LOG.warning("refused rpc=%s code=%s", rpc, error.code)
@@ -82,6 +89,9 @@ class Airlock:
     def _describe(self, message: DescribeRequest) -> bytes:
         """Say that the study is approved here, and which initial weights it implies."""
         study = self._state.approved_study(message.study)
+        cosignature = self._state.ledger.witness.see(
+            message.study, message.run, message.witness, None
+        )
         weights: Arrays = {"weights": initial_weights(study)}
         return encode(
             DescribeReply(
@@ -90,6 +100,7 @@ class Airlock:
                 run=message.run,
                 weights_digest=arrays_digest(weights),
                 software=self._state.software,
+                cosignature=cosignature,
             ),
             weights,
         )
@@ -97,18 +108,20 @@ class Airlock:
     def _receipts(self, message: ReceiptsRequest) -> bytes:
         """Return the signed receipts of what this study was given, and the ledger's checkpoint."""
         self._state.approved_study(message.study)
+        cosignature = self._state.ledger.witness.see(
+            message.study, message.run, message.witness, None
+        )
         return encode(
             ReceiptsReply(
                 site=self._state.site,
                 study=message.study,
                 receipts=tuple(self._state.ledger.receipts(message.study)),
                 checkpoint=self._state.ledger.checkpoint(),
+                cosignature=cosignature,
             )
         )
 
-    def _release(self, message: ReleaseRequest, arrays: Arrays, asked: str) -> bytes:
-        slot = message.slot
-        study = self._state.approved_study(slot.study)
+    def _release(self, study: Study, slot: Slot, arrays: Arrays, asked: str) -> bytes:
         event = _planned_event(study, slot)
         with self._slot_lock(slot.key):
             stored = self._state.ledger.stored_reply(slot, asked)

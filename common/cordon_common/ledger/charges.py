@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from cordon_common.errors import IntegrityError
 from cordon_common.ledger.entries import (
+    CheckpointRefused,
+    CheckpointWitnessed,
     DataRegistered,
     PolicySet,
     ReleaseReserved,
@@ -15,6 +17,7 @@ from cordon_common.ledger.entries import (
     StudyApproved,
     StudyClosed,
 )
+from cordon_common.ledger.sights import Sights
 
 if TYPE_CHECKING:
     from cordon_common.canonical import Json
@@ -82,6 +85,8 @@ class SiteState:
     charges: list[Charge] = field(default_factory=list)
     refusals: dict[tuple[str | None, str], int] = field(default_factory=dict)
     current: dict[str, Body] = field(default_factory=dict)
+    sights: Sights = field(default_factory=Sights)
+    _order: dict[tuple[str, str], list[tuple[Slot, str]]] = field(default_factory=dict)
     _refused_since: dict[tuple[str | None, str], int] = field(default_factory=dict)
 
     def observe(self, entry: Entry, position: Position) -> None:
@@ -103,6 +108,8 @@ class SiteState:
             self.closed.add(body.study)
         elif isinstance(body, RequestRefused):
             self.refusals[body.study, body.code] = body.count
+        elif isinstance(body, CheckpointWitnessed | CheckpointRefused):
+            self.sights.observe(body, entry)
         elif isinstance(body, PolicySet | DataRegistered):
             self.current[body.KIND] = body
 
@@ -111,6 +118,25 @@ class SiteState:
         records = [r for r in self.slots.values() if r.ticket.slot.study == study]
         pairs = [(r.ticket, r.settlement) for r in records if r.settlement]
         return sorted(pairs, key=lambda pair: pair[1].position.seq)
+
+    def last_settled(
+        self, study: str, run: str, apart_from: Slot | None
+    ) -> tuple[Slot, str] | None:
+        """Return slot and release digest of the run's newest settled release.
+
+        apart_from: a slot whose phase and round do not count, whatever the attempt; when it is
+        settled itself, its answer will only be repeated, and there is nothing to return.
+        """
+        asked = self.slots.get(apart_from.key) if apart_from else None
+        if asked and asked.settlement:
+            return None
+        for slot, release in reversed(self._order.get((study, run), [])):
+            if apart_from is None or (slot.phase, slot.round) != (
+                apart_from.phase,
+                apart_from.round,
+            ):
+                return slot, release
+        return None
 
     def count_refusal(self, study: str | None, code: str) -> int | None:
         """Count one more refusal; return the count when it is due for the log (1, 2, 4, 8, …)."""
@@ -131,3 +157,6 @@ class SiteState:
         if record is None or record.settlement or record.ticket.seq != body.reserved:
             raise IntegrityError("IN109", f"entry {position.seq} settles what was not reserved")
         self.slots[body.slot.key] = replace(record, settlement=Settlement(position, body.release))
+        self._order.setdefault((body.slot.study, body.slot.run), []).append(
+            (body.slot, body.release)
+        )

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from cordon_common.ledger.entries import COORDINATOR_KINDS, LedgerCreated, parse_entry
 from cordon_common.ledger.log import Log, LogSpec
+from cordon_common.ledger.offers import OFFER_TABLE, Offers, Told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from cordon_common.clock import Clock
-    from cordon_common.ledger.entries import Body, Entry
-    from cordon_common.ledger.log import Position
+    from cordon_common.ledger.entries import Body
     from cordon_common.signing import PublicKey, SigningKey
 
 
@@ -29,10 +29,11 @@ class CoordinatorLog:
     hospitals' ledgers: an audit holds every receipt in it against them.
     """
 
-    def __init__(self, log: Log, key: SigningKey, name: str) -> None:
+    def __init__(self, log: Log, key: SigningKey, name: str, told: Told) -> None:
         self._log = log
         self._key = key
         self.name = name
+        self.offers = Offers(log, told)
 
     @classmethod
     def open(
@@ -45,8 +46,9 @@ class CoordinatorLog:
             SystemFault: SY001 when the disk is full, SY101 when the file cannot be used.
         """
         genesis = LedgerCreated(role="coordinator", name=name, key=str(key.public))
-        spec = LogSpec(coordinator_origin(name), genesis, COORDINATOR_KINDS)
-        return cls(Log.open(path, spec, key, clock, _ignore, create=create), key, name)
+        spec = LogSpec(coordinator_origin(name), genesis, COORDINATOR_KINDS, OFFER_TABLE)
+        told = Told()
+        return cls(Log.open(path, spec, key, clock, told.observe, create=create), key, name, told)
 
     @property
     def log(self) -> Log:
@@ -88,7 +90,3 @@ class CoordinatorLog:
     def checkpoint(self) -> str:
         """Return the log's head as a signed note."""
         return self._log.checkpoint()
-
-
-def _ignore(_entry: Entry, _position: Position) -> None:
-    """The coordinator's state lives in its store; the log is only kept."""

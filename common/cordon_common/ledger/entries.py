@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError
 from cordon_common.canonical import Json, canonical_bytes, parse_json
 from cordon_common.enrolment import KeyText
 from cordon_common.errors import IntegrityError
+from cordon_common.ledger.offer import CosignatureText, NoteText
 from cordon_common.privacy.events import Event
 from cordon_common.protocol.dictionary import Slug
 from cordon_common.protocol.study import TrustModel
@@ -43,6 +44,14 @@ class LedgerCreated(Body):
     name: Slug
     dataset: Slug | None = None
     key: KeyText
+
+
+class LedgerUpgraded(Body):
+    """The file's layout was brought to a newer version; no entry before this one was touched."""
+
+    KIND: ClassVar[str] = "ledger.upgraded.v1"
+    from_version: int = Field(ge=1)
+    to_version: int = Field(ge=2)
 
 
 # -- the hospital's ledger -----------------------------------------------------------------------
@@ -131,6 +140,33 @@ class QcVerdict(Body):
     study: Digest
     run: RunId
     verdict: dict[str, Json]
+
+
+class CheckpointWitnessed(Body):
+    """The coordinator's log was seen at this head, had only grown, and was cosigned.
+
+    checkpoint: the signed note (C2SP). coordinator: the key that signed it and the study. time_s:
+    POSIX time in seconds that the cosignature states.
+    """
+
+    KIND: ClassVar[str] = "checkpoint.witnessed.v1"
+    coordinator: KeyText
+    checkpoint: NoteText
+    time_s: int = Field(ge=0)
+
+
+class CheckpointRefused(Body):
+    """The coordinator's log could not be followed; `count` such refusals happened up to now.
+
+    offered: the coordinator's signed note, where it was one; together with the last witnessed one
+    it shows a fork to anybody. Only counts 1, 2, 4, 8, … are logged.
+    """
+
+    KIND: ClassVar[str] = "checkpoint.refused.v1"
+    coordinator: KeyText
+    code: Code
+    offered: NoteText | None = None
+    count: int = Field(ge=1)
 
 
 # -- the coordinator's log -----------------------------------------------------------------------
@@ -293,10 +329,21 @@ class CampaignClosed(Body):
     weights: Digest | None = None
 
 
+class CheckpointCosigned(Body):
+    """A site checked the log at this head and cosigned it (C2SP tlog-cosignature)."""
+
+    KIND: ClassVar[str] = "checkpoint.cosigned.v1"
+    site: Slug
+    size: int = Field(ge=1)
+    root: Digest
+    cosignature: CosignatureText
+
+
 Kinds = dict[str, type[Body]]
 
 _SITE = (
     LedgerCreated,
+    LedgerUpgraded,
     SiteOpened,
     PolicySet,
     DataRegistered,
@@ -306,9 +353,12 @@ _SITE = (
     ReleaseSettled,
     RequestRefused,
     QcVerdict,
+    CheckpointWitnessed,
+    CheckpointRefused,
 )
 _COORDINATOR = (
     LedgerCreated,
+    LedgerUpgraded,
     StudySigned,
     SiteEnrolled,
     SiteKeyRotated,
@@ -324,6 +374,7 @@ _COORDINATOR = (
     SiteFailed,
     EvaluationDone,
     CampaignClosed,
+    CheckpointCosigned,
 )
 SITE_KINDS: Kinds = {body.KIND: body for body in _SITE}
 COORDINATOR_KINDS: Kinds = {body.KIND: body for body in _COORDINATOR}

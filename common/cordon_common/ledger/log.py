@@ -206,6 +206,11 @@ class Log:
         return self._spec.kinds
 
     @property
+    def clock(self) -> Clock:
+        """The clock that entries are dated with."""
+        return self._clock
+
+    @property
     def size(self) -> int:
         """The number of entries."""
         with self.reading():
@@ -219,11 +224,11 @@ class Log:
             )
             return [bytes(row[0]) for row in rows]
 
-    def snapshot(self) -> tuple[list[bytes], str]:
-        """Return all entries and the checkpoint over exactly them."""
+    def snapshot(self, start: int = 0) -> tuple[list[bytes], str]:
+        """Return the entries from `start` on, and the checkpoint over exactly all up to them."""
         with self.reading() as connection:
-            entries = self.entries()
-            return entries, self._note(_head(connection, len(entries)))
+            entries = self.entries(start)
+            return entries, self._note(_head(connection, start + len(entries)))
 
     def checkpoint(self) -> str:
         """Return the current head as a signed note (C2SP tlog-checkpoint)."""

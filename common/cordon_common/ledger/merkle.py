@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    Subtree = Callable[[int, int], bytes]
 
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 
@@ -60,6 +62,52 @@ class Frontier:
         return Frontier(self.size, list(self.peaks))
 
 
+@dataclass
+class HashTree:
+    """A growing tree that keeps its complete subtrees: any proof takes O(log² n) hashes.
+
+    Holds 64 bytes a leaf; `_levels[k]` are the roots of the complete subtrees of 2^k leaves.
+    """
+
+    _levels: list[list[bytes]] = field(default_factory=lambda: [[]])
+
+    @property
+    def size(self) -> int:
+        """The number of leaves."""
+        return len(self._levels[0])
+
+    def append(self, leaf: bytes) -> None:
+        """Add the hash of the next leaf."""
+        node, height = leaf, 0
+        self._levels[0].append(node)
+        while len(self._levels[height]) % 2 == 0:
+            node = node_hash(self._levels[height][-2], node)
+            height += 1
+            if height == len(self._levels):
+                self._levels.append([])
+            self._levels[height].append(node)
+
+    def root(self, size: int) -> bytes:
+        """Return the root that the tree had with `size` leaves."""
+        return self._subtree(0, size) if size else EMPTY_ROOT
+
+    def inclusion(self, index: int, size: int) -> list[bytes]:
+        """Return what `inclusion_proof` gives for the first `size` leaves."""
+        return _inclusion(index, size, self._subtree)
+
+    def consistency(self, old_size: int, size: int) -> list[bytes]:
+        """Return what `consistency_proof` gives for the first `size` leaves."""
+        return _consistency(old_size, size, self._subtree)
+
+    def _subtree(self, start: int, stop: int) -> bytes:
+        count = stop - start
+        if count & (count - 1) == 0:  # `start` is a multiple of it in every proof
+            height = count.bit_length() - 1
+            return self._levels[height][start >> height]
+        middle = start + _split(count)
+        return node_hash(self._subtree(start, middle), self._subtree(middle, stop))
+
+
 def root(leaves: Sequence[bytes]) -> bytes:
     """Return the root over leaf hashes. Source: RFC 9162 §2.1.1."""
     frontier = Frontier()
@@ -74,19 +122,7 @@ def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
     Raises:
         ValueError: when the tree has no such leaf.
     """
-    if not 0 <= index < len(leaves):
-        raise ValueError("the tree has no such leaf")
-    proof: list[bytes] = []
-    start, stop = 0, len(leaves)
-    while stop - start > 1:
-        middle = start + _split(stop - start)
-        if index < middle:
-            proof.append(root(leaves[middle:stop]))
-            stop = middle
-        else:
-            proof.append(root(leaves[start:middle]))
-            start = middle
-    return proof[::-1]
+    return _inclusion(index, len(leaves), lambda start, stop: root(leaves[start:stop]))
 
 
 def verify_inclusion(
@@ -117,21 +153,7 @@ def consistency_proof(leaves: Sequence[bytes], old_size: int) -> list[bytes]:
     Raises:
         ValueError: when the tree was never of that size.
     """
-    if not 0 < old_size <= len(leaves):
-        raise ValueError("the tree never had that size")
-    proof: list[bytes] = []
-    start, stop, complete = 0, len(leaves), True
-    while old_size != stop:
-        middle = start + _split(stop - start)
-        if old_size <= middle:
-            proof.append(root(leaves[middle:stop]))
-            stop = middle
-        else:
-            proof.append(root(leaves[start:middle]))
-            start, complete = middle, False
-    if not complete:
-        proof.append(root(leaves[start:stop]))
-    return proof[::-1]
+    return _consistency(old_size, len(leaves), lambda start, stop: root(leaves[start:stop]))
 
 
 def verify_consistency(
@@ -150,6 +172,40 @@ def verify_consistency(
         position >>= 1
         last >>= 1
     return _climb(path, position, last, old_root, new_root)
+
+
+def _inclusion(index: int, size: int, subtree: Subtree) -> list[bytes]:
+    if not 0 <= index < size:
+        raise ValueError("the tree has no such leaf")
+    proof: list[bytes] = []
+    start, stop = 0, size
+    while stop - start > 1:
+        middle = start + _split(stop - start)
+        if index < middle:
+            proof.append(subtree(middle, stop))
+            stop = middle
+        else:
+            proof.append(subtree(start, middle))
+            start = middle
+    return proof[::-1]
+
+
+def _consistency(old_size: int, size: int, subtree: Subtree) -> list[bytes]:
+    if not 0 < old_size <= size:
+        raise ValueError("the tree never had that size")
+    proof: list[bytes] = []
+    start, stop, complete = 0, size, True
+    while old_size != stop:
+        middle = start + _split(stop - start)
+        if old_size <= middle:
+            proof.append(subtree(middle, stop))
+            stop = middle
+        else:
+            proof.append(subtree(start, middle))
+            start, complete = middle, False
+    if not complete:
+        proof.append(subtree(start, stop))
+    return proof[::-1]
 
 
 def _climb(path: list[bytes], position: int, last: int, old_root: bytes, new_root: bytes) -> bool:

@@ -27,6 +27,7 @@ from cordon_common.ledger.entries import (
 )
 from cordon_common.ledger.log import Log, LogSpec
 from cordon_common.ledger.receipt import make_receipt
+from cordon_common.ledger.witness import Witness
 
 if TYPE_CHECKING:
     import sqlite3
@@ -75,6 +76,7 @@ class SiteLedger:
         self._state = state
         self._key = key
         self.site = site
+        self.witness = Witness(log, state, key, site)
 
     @classmethod
     def open(

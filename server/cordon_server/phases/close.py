@@ -8,7 +8,7 @@ from safetensors.numpy import save as save_arrays
 
 from cordon_common.canonical import canonical_bytes
 from cordon_common.ledger.entries import CampaignClosed
-from cordon_common.wire import ReceiptsRequest, encode
+from cordon_common.wire import ReceiptsRequest
 from cordon_server import optimizer
 from cordon_server.answers import check_receipts
 from cordon_server.context import Question, ask, site_failures
@@ -52,6 +52,7 @@ def run_close(campaign: Campaign) -> None:
             ),
             facts={"model_card": card, "receipts": _receipts(outcome)},
             entries=(
+                *outcome.cosigned,
                 *site_failures(campaign, outcome),
                 CampaignClosed(
                     study=campaign.digest,
@@ -80,7 +81,7 @@ def _question(campaign: Campaign) -> Question[Closing]:
     def check(site: str, data: bytes) -> Closing:
         return check_receipts(site, data, campaign.roster[site], study=campaign.digest)
 
-    request = encode(ReceiptsRequest(study=campaign.digest, run=campaign.run))
+    request = ReceiptsRequest(study=campaign.digest, run=campaign.run)
     return Question("receipts", request, check, minimum=0)
 
 

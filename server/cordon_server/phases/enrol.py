@@ -9,7 +9,7 @@ from cordon_common.errors import CheckFailed
 from cordon_common.ledger.bundle import installed_software
 from cordon_common.ledger.entries import CampaignStarted, SiteDescribed
 from cordon_common.protocol.layout import dimension
-from cordon_common.wire import DescribeRequest, encode
+from cordon_common.wire import DescribeRequest
 from cordon_server.answers import check_description
 from cordon_server.context import (
     Outcome,
@@ -54,6 +54,7 @@ def run_enrol(campaign: Campaign) -> None:
             entries=(
                 CampaignStarted(study=campaign.digest, run=campaign.run, software=own),
                 *_described(campaign, outcome),
+                *outcome.cosigned,
                 *site_failures(campaign, outcome),
             ),
             notes=(*_notes(outcome), Note("phase.finished")),
@@ -71,7 +72,7 @@ def _question(campaign: Campaign) -> Question[Description]:
 
     return Question(
         "describe",
-        encode(DescribeRequest(study=campaign.digest, run=campaign.run)),
+        DescribeRequest(study=campaign.digest, run=campaign.run),
         check,
         minimum=campaign.study.qc.gate.min_sites,
     )
@@ -85,7 +86,7 @@ def _agree(outcome: Outcome[Description]) -> Outcome[Description]:
         raise CheckFailed("CK021", why=f"{len(votes)} different digests, none with a majority")
     agreed = {s: a for s, a in outcome.accepted.items() if a.weights_digest in winners}
     failed = outcome.failed | dict.fromkeys(set(outcome.accepted) - set(agreed), "CK021")
-    return Outcome(agreed, dict(sorted(failed.items())))
+    return Outcome(agreed, dict(sorted(failed.items())), outcome.cosigned)
 
 
 def _replies(outcome: Outcome[Description]) -> tuple[SiteReply, ...]:

@@ -37,6 +37,7 @@ def run_evaluate(campaign: Campaign) -> None:
             facts={"evaluation": evaluate_sites(campaign.study, released)},
             entries=(
                 *received_entries(campaign, outcome, "evaluate"),
+                *outcome.cosigned,
                 *site_failures(campaign, outcome),
                 EvaluationDone(
                     study=campaign.digest,

@@ -44,6 +44,7 @@ def run_qc(campaign: Campaign) -> None:
             replies=release_replies(outcome, "qc", keep_arrays=True),
             entries=(
                 *received_entries(campaign, outcome, "qc"),
+                *outcome.cosigned,
                 *_verdicts(campaign, outcome),
                 *site_failures(campaign, outcome),
             ),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cordon_common.canonical import digest
 from cordon_common.ledger.entries import ReleaseReceived, UsedRelease
 from cordon_common.privacy.schedule import planned_events
 from cordon_common.privacy.sensitivity import RING_HALF
-from cordon_common.wire import ReleaseRequest, Slot, arrays_digest, encode, request_digest
+from cordon_common.wire import ReleaseRequest, Slot, array_bytes, request_digest
 from cordon_server.answers import Expected, check_release
 from cordon_server.context import Question, ask
 from cordon_server.journal import SiteReply
@@ -41,8 +42,8 @@ def ask_releases(
     plan = planned_events(campaign.study)
     event = {"qc": plan.qc, "train": plan.training, "evaluate": plan.evaluation}[phase]
     message = ReleaseRequest(slot=slot)
-    request = encode(message, arrays)
-    asked = request_digest(message, arrays_digest(arrays or {}))
+    shared = array_bytes(arrays or {})
+    asked = request_digest(message, digest(shared))
     # a larger share of the ring is no honest sum, and could stop the study for everybody
     limit = (RING_HALF - 1) // len(campaign.roster)
     expected = Expected(slot, event, asked, limit)
@@ -51,7 +52,7 @@ def ask_releases(
         return check_release(site, data, campaign.roster[site], expected)
 
     wanted = campaign.study.qc.gate.min_sites if minimum is None else minimum
-    question = Question(phase, request, check, minimum=wanted)
+    question = Question(phase, message, check, wanted, shared)
     return ask(campaign, sites, question)
 
 

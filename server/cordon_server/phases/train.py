@@ -88,6 +88,7 @@ def _step(
                 sites=(*outcome.accepted, *outcome.failed),
             ),
             *received_entries(campaign, outcome, "train", number),
+            *outcome.cosigned,
             *site_failures(campaign, outcome),
             RoundAggregated(
                 study=campaign.digest,

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,6 +10,8 @@ from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
 
 RECORD: Final = "cordon"
+SHARED_RECORD: Final = "cordon.shared"
+SHARED_APART_FROM_BYTES: Final = 2**20
 MESSAGE_TYPES: Final = {
     "describe": "query.describe",
     "qc": "query.qc",
@@ -57,8 +59,8 @@ def exchange(
     *,
     rpc: str,
     timeout_s: float,
+    shared: bytes = b"",
     minimum: int = 0,
-    on_reply: Callable[[int, Reply], None] | None = None,
 ) -> dict[int, Reply]:
     """Send each node its request and collect one reply per node, in the order of arrival.
 
@@ -67,9 +69,9 @@ def exchange(
     delivered; asking again is safe because vaults answer repeats from their ledger. So that a site
     that is down does not cost these seconds in every round, ask only `online_nodes`. Ends early,
     with TR014 for the sites still awaited, once fewer than `minimum` answers can come. Every node
-    of `requests` is in the result.
+    of `requests` is in the result. `shared` is the end of every request.
     """
-    return _Exchange(grid, requests, rpc, on_reply).run(timeout_s, minimum)
+    return _Exchange(grid, requests, shared, rpc).run(timeout_s, minimum)
 
 
 class _Exchange:
@@ -77,13 +79,13 @@ class _Exchange:
         self,
         grid: Grid,
         requests: Mapping[int, bytes],
+        shared: bytes,
         rpc: str,
-        on_reply: Callable[[int, Reply], None] | None,
     ) -> None:
         self._grid = grid
         self._requests = requests
+        self._shared = shared
         self._rpc = rpc
-        self._on_reply = on_reply
         self._replies: dict[int, Reply] = {}
         self._sent: dict[str, int] = {}  # message id -> node id, all that may still be answered
         self._activated: dict[int, str] = {}
@@ -125,9 +127,7 @@ class _Exchange:
     def _send(self, nodes: list[int], ttl_s: float) -> None:
         messages = [
             Message(
-                RecordDict(
-                    {RECORD: ConfigRecord({"rpc": self._rpc, "request": self._requests[node]})}
-                ),
+                _records(self._rpc, self._requests[node], self._shared),
                 dst_node_id=node,
                 message_type=MESSAGE_TYPES[self._rpc],
                 ttl=ttl_s,
@@ -186,8 +186,6 @@ class _Exchange:
     def _record(self, node: int, reply: Reply) -> None:
         self._replies[node] = reply
         self._offline_since.pop(node, None)
-        if self._on_reply is not None:
-            self._on_reply(node, reply)
 
     def _give_up(self, code: str) -> None:
         for node in self._awaited():
@@ -208,6 +206,22 @@ class _Exchange:
 def online_nodes(grid: Grid) -> set[int]:
     """Return the ids of the nodes whose gateways are connected now."""
     return {node.node_id for node in grid.get_nodes() if node.status == _ONLINE}
+
+
+def _records(rpc: str, request: bytes, shared: bytes) -> RecordDict:
+    """Return a message's records: what is shared by many sites and large goes apart.
+
+    Flower stores a record once, however many messages hold it, but every record more of a message
+    costs a request of its own.
+    """
+    if len(shared) < SHARED_APART_FROM_BYTES:
+        return RecordDict({RECORD: ConfigRecord({"rpc": rpc, "request": request + shared})})
+    return RecordDict(
+        {
+            RECORD: ConfigRecord({"rpc": rpc, "request": request}),
+            SHARED_RECORD: ConfigRecord({"shared": shared}),
+        }
+    )
 
 
 def _interruptions(grid: Grid) -> int:

@@ -10,10 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+from small_site import kept
 
 from cordon_client.gateway.vault_client import VaultClient
 from cordon_common.errors import CordonError
-from cordon_common.wire import DescribeRequest, decode, encode
+from cordon_common.wire import DescribeRequest, decode
 
 READY_S = 60
 
@@ -69,7 +70,7 @@ def start(site, tmp_path):
 
 
 def describe(site):
-    return encode(DescribeRequest(study=site.study.digest, run="run-1"))
+    return site.ask(DescribeRequest(study=site.study.digest, run="run-1"))
 
 
 def test_the_socket_is_private_answers_and_goes_away_when_the_vault_stops(site, start):
@@ -88,12 +89,12 @@ def test_a_killed_vault_starts_again_over_its_stale_socket_and_repeats_its_answe
     vault = start()
     client = vault.client()
     client.call("qc", site.request("qc"))
-    first = client.call("train", site.request("train", weights=weights))
+    first = kept(client.call("train", site.request("train", weights=weights)))
     client.close()
     vault.stop(signal.SIGKILL)
     assert site.home.socket.exists()
     again = start().client()
-    assert again.call("train", site.request("train", weights=weights)) == first
+    assert kept(again.call("train", site.request("train", weights=weights))) == first
     again.close()
 
 

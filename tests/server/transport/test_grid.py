@@ -5,7 +5,14 @@ import time
 import pytest
 
 from cordon_server.transport import grid as grid_module
-from cordon_server.transport.grid import MESSAGE_TYPES, Answer, Failure, exchange, online_nodes
+from cordon_server.transport.grid import (
+    MESSAGE_TYPES,
+    SHARED_APART_FROM_BYTES,
+    Answer,
+    Failure,
+    exchange,
+    online_nodes,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -38,17 +45,22 @@ def test_each_call_has_its_flower_message_type_and_one_message_per_site(
     assert [dict(m.content["cordon"]) for m in grid.received] == [{"rpc": rpc, "request": b"x"}] * 2
 
 
-def test_replies_are_reported_as_they_come(fake_grid, site):
-    grid = fake_grid(n1=site(), n2=site(lambda _: {"refusal": "BU001"}))
-    seen = []
-    replies = exchange(
-        grid,
-        {1: b"x", 2: b"x"},
-        rpc="train",
-        timeout_s=5,
-        on_reply=lambda node, reply: seen.append((node, reply)),
-    )
-    assert dict(seen) == replies
+def test_a_small_shared_end_travels_inside_each_message(fake_grid, site):
+    grid = fake_grid(n1=site(), n2=site())
+    exchange(grid, {1: b"x", 2: b"y"}, shared=b"weights", rpc="train", timeout_s=5)
+    sent = sorted(m.content["cordon"]["request"] for m in grid.received)
+    assert sent == [b"xweights", b"yweights"]
+
+
+def test_a_large_shared_end_is_one_and_the_same_record_in_every_message(fake_grid, site):
+    """Flower stores a record by its content: the weights go to the SuperLink once."""
+    grid = fake_grid(n1=site(), n2=site())
+    weights = bytes(SHARED_APART_FROM_BYTES)
+    exchange(grid, {1: b"x", 2: b"y"}, shared=weights, rpc="train", timeout_s=5)
+    assert sorted(m.content["cordon"]["request"] for m in grid.received) == [b"x", b"y"]
+    records = [m.content["cordon.shared"] for m in grid.received]
+    assert [record["shared"] for record in records] == [weights] * 2
+    assert len({record.object_id for record in records}) == 1
 
 
 @pytest.mark.parametrize(
