@@ -67,6 +67,22 @@ def create_site(home: SiteHome, config: SiteConfig, policy: Path, *, clock: Cloc
     return key.public
 
 
+def upgrade_ledger(home: SiteHome, *, clock: Clock) -> tuple[int, int]:
+    """Bring the ledger of an older version to this one; return both versions.
+
+    Raises:
+        IntegrityError: IN101 to IN107, see `SiteLedger.open`.
+    """
+    config = home.config()
+    return SiteLedger.upgrade(
+        home.ledger,
+        key=SigningKey.load(home.identity_key),
+        site=config.name,
+        dataset=config.dataset.id,
+        clock=clock,
+    )
+
+
 def join_site(home: SiteHome, kit_file: Path, *, replace: bool = False) -> SiteKit:
     """Take a coordinator's kit: store it, and add its key to the policy's trusted coordinators.
 

@@ -150,6 +150,17 @@ def open_log(home: CoordinatorHome, clock: Clock) -> CoordinatorLog:
     )
 
 
+def upgrade_log(home: CoordinatorHome, clock: Clock) -> tuple[int, int]:
+    """Bring the log of an older version to this one; return both versions.
+
+    Raises:
+        IntegrityError: IN002, or IN101 to IN107 when it was changed or is of a newer version.
+    """
+    return CoordinatorLog.upgrade(
+        home.log_file, key=home.signing_key(), name=home.settings.name, clock=clock
+    )
+
+
 def open_home(root: Path) -> CoordinatorHome:
     """Read an existing coordinator folder.
 

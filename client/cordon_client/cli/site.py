@@ -251,6 +251,21 @@ def budget(home: Home, *, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def upgrade(home: Home) -> None:
+    """Bring the ledger of an older version of Cordon to this one; no entry is touched."""
+    from cordon_client.enrol import upgrade_ledger
+    from cordon_client.home import SiteHome
+    from cordon_common.cli import console
+    from cordon_common.clock import utc_now
+
+    before, after = upgrade_ledger(SiteHome(home), clock=utc_now)
+    if before == after:
+        console.success(f"the ledger is of version {after} already")
+    else:
+        console.success(f"the ledger was checked and brought from version {before} to {after}")
+
+
+@app.command()
 def export(
     home: Home,
     output: Annotated[Path, typer.Option("--output", "-o", help="The bundle to write (zip).")],

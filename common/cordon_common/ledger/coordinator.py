@@ -45,10 +45,14 @@ class CoordinatorLog:
             IntegrityError: IN101 to IN107, see `log.Log.open`.
             SystemFault: SY001 when the disk is full, SY101 when the file cannot be used.
         """
-        genesis = LedgerCreated(role="coordinator", name=name, key=str(key.public))
-        spec = LogSpec(coordinator_origin(name), genesis, COORDINATOR_KINDS, OFFER_TABLE)
         told = Told()
-        return cls(Log.open(path, spec, key, clock, told.observe, create=create), key, name, told)
+        log = Log.open(path, _spec(key, name), key, clock, told.observe, create=create)
+        return cls(log, key, name, told)
+
+    @classmethod
+    def upgrade(cls, path: Path, *, key: SigningKey, name: str, clock: Clock) -> tuple[int, int]:
+        """Bring a log of an older version to this one, see `log.Log.upgrade`."""
+        return Log.upgrade(path, _spec(key, name), key, clock)
 
     @property
     def log(self) -> Log:
@@ -90,3 +94,10 @@ class CoordinatorLog:
     def checkpoint(self) -> str:
         """Return the log's head as a signed note."""
         return self._log.checkpoint()
+
+
+def _spec(key: SigningKey, name: str) -> LogSpec:
+    genesis = LedgerCreated(role="coordinator", name=name, key=str(key.public))
+    return LogSpec(
+        coordinator_origin(name), genesis, COORDINATOR_KINDS, OFFER_TABLE, {1: OFFER_TABLE}
+    )

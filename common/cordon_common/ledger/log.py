@@ -14,20 +14,20 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-import tempfile
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cordon_common.clock import timestamp
-from cordon_common.errors import CordonError, IntegrityError, SystemFault
+from cordon_common.errors import CordonError, IntegrityError
 from cordon_common.files import disk_fault
 from cordon_common.ledger.checkpoint import Checkpoint, note_from
-from cordon_common.ledger.entries import Entry, parse_entry
+from cordon_common.ledger.entries import Entry, LedgerUpgraded, parse_entry
+from cordon_common.ledger.faults import sqlite_faults
 from cordon_common.ledger.merkle import Frontier, leaf_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from cordon_common.clock import Clock
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from cordon_common.signing import SigningKey
 
 _APPLICATION_ID = 0x436F7264  # "Cord"
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _BUSY_TIMEOUT_S = 30.0
 _SCHEMA = (
     "CREATE TABLE entry (seq INTEGER PRIMARY KEY, entry BLOB NOT NULL, root BLOB NOT NULL,"
@@ -58,13 +58,15 @@ class LogSpec:
     """What distinguishes one log from another.
 
     `origin` names it in checkpoints, `genesis` is its first entry, `kinds` what it may hold,
-    `tables` further SQL that makes its side tables.
+    `tables` further SQL that makes its side tables; `upgrades` names per version the SQL that
+    brings a file of that version to the next.
     """
 
     origin: str
     genesis: Body
     kinds: Kinds
     tables: tuple[str, ...] = ()
+    upgrades: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -143,10 +145,11 @@ class Log:
         Raises:
             IntegrityError: IN101 names the first entry that does not fit the tree, IN102 when the
                 head is not signed by this key, IN103 for an unknown or malformed entry, IN104 when
-                the log is another one's, IN106 when there is none and `create` is off.
+                the log is another one's, IN106 when there is none and `create` is off, IN116 when
+                an older version wrote it.
             SystemFault: SY001 when the disk is full, SY101 when the file cannot be used.
         """
-        with _faults(path):
+        with sqlite_faults(path):
             connection = _connect(path, create=create)
             log = cls(path, connection, spec, key, clock, observe)
             try:
@@ -156,6 +159,35 @@ class Log:
                 connection.close()
                 raise
         return log
+
+    @classmethod
+    def upgrade(cls, path: Path, spec: LogSpec, key: SigningKey, clock: Clock) -> tuple[int, int]:
+        """Bring a file of an older version to this one; return both versions.
+
+        In one transaction: the whole tree is checked, side tables are made, and an entry says so.
+        No entry is touched, so every checkpoint and receipt of before stays true.
+
+        Raises:
+            As `open`; IN104 when the file is of a newer version.
+        """
+        with sqlite_faults(path):
+            connection = _connect(path, create=False)
+            log = cls(path, connection, spec, key, clock, lambda _entry, _position: None)
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                version = _version(connection)
+                log._check_whole()
+                for old in range(version, _SCHEMA_VERSION):
+                    for statement in spec.upgrades.get(old, ()):
+                        connection.execute(statement)
+                if version != _SCHEMA_VERSION:
+                    connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+                    upgraded = LedgerUpgraded(from_version=version, to_version=_SCHEMA_VERSION)
+                    Transaction(log, connection, log._frontier.copy()).append(upgraded)
+                connection.execute("COMMIT")
+            finally:
+                connection.close()  # what was not committed is rolled back
+        return version, _SCHEMA_VERSION
 
     def close(self) -> None:
         """Close the file; the log cannot be used afterwards."""
@@ -172,7 +204,7 @@ class Log:
             SystemFault: SY001 when the disk is full, SY101 when the file cannot be used.
             IntegrityError: when the log changed under us (IN107 rolled back or forked, IN101).
         """
-        with self._lock, _faults(self._path):
+        with self._lock, sqlite_faults(self._path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 self._catch_up()
@@ -190,7 +222,7 @@ class Log:
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Hold the log for reading, with everything observed that any process has written."""
-        with self._lock, _faults(self._path):
+        with self._lock, sqlite_faults(self._path):
             if not self._connection.in_transaction:
                 self._catch_up()
             yield self._connection
@@ -234,6 +266,18 @@ class Log:
         """Return the current head as a signed note (C2SP tlog-checkpoint)."""
         with self.reading() as connection:
             return self._note(_head(connection))
+
+    def root_at(self, size: int) -> bytes:
+        """Return the 32-byte root that the tree had with `size` entries.
+
+        Raises:
+            ValueError: when the log never had that size.
+        """
+        with self.reading() as connection:
+            row = connection.execute("SELECT root FROM entry WHERE seq = ?", (size - 1,)).fetchone()
+        if row is None:
+            raise ValueError("the log never had that size")
+        return bytes(row[0])
 
     def now(self) -> str:
         """Return the clock's time as it is written into entries."""
@@ -345,11 +389,21 @@ def _file_id(path: Path) -> tuple[int, int]:
 
 def _is_empty(connection: sqlite3.Connection) -> bool:
     """Tell whether nothing was ever written; refuse what is not a log of this version."""
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-    if version != (_SCHEMA_VERSION if tables else 0):
+    if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
+        return True
+    version = _version(connection)
+    if version != _SCHEMA_VERSION:
+        raise IntegrityError("IN116", why=f"version {version} of {_SCHEMA_VERSION}")
+    return False
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    """Return the version of the file's layout; refuse what is no log, or of a later version."""
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    if application != _APPLICATION_ID or not 1 <= version <= _SCHEMA_VERSION:
         raise IntegrityError("IN104", "the file is not a log of this version")
-    return not tables
+    return version
 
 
 def _head(connection: sqlite3.Connection, size: int | None = None) -> tuple[int, bytes, bytes]:
@@ -370,29 +424,3 @@ def _parse(seq: int, data: bytes, kinds: Kinds) -> Entry:
     if entry.seq != seq:
         raise IntegrityError("IN101", f"entry {seq} says that it is entry {entry.seq}")
     return entry
-
-
-@contextlib.contextmanager
-def _faults(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into coded ones."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        name = getattr(error, "sqlite_errorname", "") or type(error).__name__
-        if name == "SQLITE_FULL" or (name.startswith("SQLITE_IOERR") and _is_full(path.parent)):
-            raise SystemFault("SY001") from None
-        if name in {"SQLITE_NOTADB", "SQLITE_CORRUPT"}:
-            raise IntegrityError("IN101", "the log's file is damaged", why=name) from None
-        raise SystemFault("SY101", why=name) from None
-
-
-def _is_full(folder: Path) -> bool:
-    """Tell whether a small file can no longer be written (SQLite hides quotas behind IOERR)."""
-    try:
-        with tempfile.TemporaryFile(dir=folder) as probe:
-            probe.write(b"\0" * 16_384)
-            probe.flush()
-            os.fsync(probe.fileno())
-    except OSError as error:
-        return disk_fault(error).code == "SY001"
-    return False

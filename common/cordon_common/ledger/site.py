@@ -98,11 +98,17 @@ class SiteLedger:
             IntegrityError: IN101 to IN109, see `log.Log.open`; nothing is served from such a ledger.
             SystemFault: SY001 when the disk is full, SY101 when the file cannot be used.
         """
-        genesis = LedgerCreated(role="site", name=site, dataset=dataset, key=str(key.public))
-        spec = LogSpec(site_origin(site, dataset), genesis, SITE_KINDS, _REPLY_TABLE)
         state = SiteState()
+        spec = _spec(key, site, dataset)
         log = Log.open(path, spec, key, clock, state.observe, create=create)
         return cls(log, state, key, site)
+
+    @classmethod
+    def upgrade(
+        cls, path: Path, *, key: SigningKey, site: str, dataset: str, clock: Clock
+    ) -> tuple[int, int]:
+        """Bring a ledger of an older version to this one, see `log.Log.upgrade`."""
+        return Log.upgrade(path, _spec(key, site, dataset), key, clock)
 
     @property
     def public_key(self) -> PublicKey:
@@ -269,6 +275,11 @@ class SiteLedger:
     def _require_approved(self, study: str) -> None:
         if study not in self._state.approvals:
             raise PolicyRefused("PO111")
+
+
+def _spec(key: SigningKey, site: str, dataset: str) -> LogSpec:
+    genesis = LedgerCreated(role="site", name=site, dataset=dataset, key=str(key.public))
+    return LogSpec(site_origin(site, dataset), genesis, SITE_KINDS, _REPLY_TABLE)
 
 
 def _receipt(key: SigningKey, site: str, ticket: Ticket, settlement: Settlement) -> Envelope:

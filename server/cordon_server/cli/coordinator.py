@@ -172,19 +172,28 @@ def health(home: Annotated[Path, typer.Argument(metavar="DIR")] = DEFAULT_HOME) 
 
 @app.command()
 def upgrade(home: Annotated[Path, typer.Argument(metavar="DIR")] = DEFAULT_HOME) -> None:
-    """Bring the store of an earlier version up to date; a SQLite store is copied first."""
+    """Bring store and log of an earlier version up to date; no entry of the log is touched.
+
+    A SQLite store is copied first.
+    """
     from cordon_common.cli import console
-    from cordon_server.home import open_home
+    from cordon_common.clock import utc_now
+    from cordon_server.home import open_home, upgrade_log
     from cordon_server.maintenance import upgrade_store
 
     found = open_home(home)
     before, after, copy = upgrade_store(found)
     if before == after:
         console.note(f"the store is at step {after} already")
-        return
-    if copy is not None:
-        console.note(f"the store as it was: {copy}")
-    console.success(f"the store went from step {before} to {after}")
+    else:
+        if copy is not None:
+            console.note(f"the store as it was: {copy}")
+        console.success(f"the store went from step {before} to {after}")
+    old, new = upgrade_log(found, utc_now)
+    if old == new:
+        console.note(f"the log is of version {new} already")
+    else:
+        console.success(f"the log was checked and brought from version {old} to {new}")
 
 
 @app.command()
