@@ -182,3 +182,17 @@ def test_a_size_the_tree_never_had_has_no_proof(old):
     with pytest.raises(ValueError, match="never had"):
         merkle.consistency_proof(leaves(3), old)
     assert not merkle.verify_consistency(old, 3, b"", merkle.root(leaves(3)), [b"\x00" * 32])
+
+
+@given(st.integers(1, 70), st.data())
+def test_the_kept_tree_gives_the_proofs_of_the_definition(count, data):
+    leaves = [merkle.leaf_hash(b"%d" % number) for number in range(count)]
+    tree = merkle.HashTree()
+    for leaf in leaves:
+        tree.append(leaf)
+    size = data.draw(st.integers(1, count))
+    old, index = data.draw(st.integers(1, size)), data.draw(st.integers(0, size - 1))
+    assert tree.size == count
+    assert tree.root(size) == merkle.root(leaves[:size])
+    assert tree.inclusion(index, size) == merkle.inclusion_proof(leaves[:size], index)
+    assert tree.consistency(old, size) == merkle.consistency_proof(leaves[:size], old)

@@ -2,224 +2,32 @@
 
 from __future__ import annotations
 
-import base64
-import itertools
-from datetime import UTC, datetime, timedelta
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pair import Pair
 
 from cordon_common.canonical import digest
-from cordon_common.errors import CordonError, IntegrityError, PolicyRefused
+from cordon_common.errors import PolicyRefused
 from cordon_common.ledger import merkle
 from cordon_common.ledger.checkpoint import (
     Checkpoint,
-    cosignature_time,
-    cosigner_name,
-    key_id,
     open_checkpoint,
-    open_cosignature,
     sign_checkpoint,
 )
-from cordon_common.ledger.coordinator import CoordinatorLog, coordinator_origin
+from cordon_common.ledger.coordinator import coordinator_origin
 from cordon_common.ledger.entries import (
-    SITE_KINDS,
-    CampaignStarted,
     CheckpointRefused,
     CheckpointWitnessed,
-    ReleaseReceived,
-    SiteFailed,
-    parse_entry,
 )
 from cordon_common.ledger.offer import Growth, WitnessOffer, hash_texts
 from cordon_common.ledger.offers import cosigned_entry
-from cordon_common.ledger.receipt import Receipt
-from cordon_common.ledger.site import SiteLedger
-from cordon_common.privacy.events import GaussianRelease
-from cordon_common.signing import PublicKey, SigningKey, seal
-from cordon_common.wire import Slot
-
-START = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
-RUN = "run-1"
-EVENT = GaussianRelease(
-    purpose="training",
-    population="train",
-    noise_multiplier=15.0,
-    sensitivity_grid=2.0**32,
-    stability=1,
-    dimension=31,
-)
-
-
-def ticking():
-    seconds = itertools.count()
-    return lambda: START + timedelta(seconds=next(seconds))
-
-
-class Pair:
-    """One site's ledger and the coordinator's log, both real, and the messages between them."""
-
-    def __init__(self, folder, key=None):
-        self.folder = folder
-        self.coordinator = key or SigningKey.generate()
-        self.site_key = SigningKey.generate()
-        self.study = seal(self.coordinator, "cordon.study.v1", {"name": "breast-cancer"})
-        self.ledger = self.open_site(create=True)
-        self.ledger.approve(self.study, {})
-        self.log = self.open_log("log.db")
-        self.filler = itertools.count()
-
-    def open_site(self, create=False):
-        return SiteLedger.open(
-            self.folder / "site.db",
-            key=self.site_key,
-            site="north",
-            dataset="breast",
-            clock=ticking(),
-            create=create,
-        )
-
-    def open_log(self, name, key=None):
-        return CoordinatorLog.open(
-            self.folder / name,
-            key=key or self.coordinator,
-            name="consortium",
-            clock=ticking(),
-            create=True,
-        )
-
-    def slot(self, number=0, phase="train", run=RUN):
-        return Slot(study=self.study.digest, run=run, phase=phase, round=number)
-
-    def grow(self, count=1, log=None):
-        for _ in range(count):
-            body = CampaignStarted(
-                study=digest(b"other"), run=f"other-{next(self.filler)}", software={}
-            )
-            (log or self.log).append(body)
-
-    def offer(self, log=None, run=RUN):
-        return (log or self.log).offers.make(self.study.digest, run, ["north"])["north"]
-
-    def see(self, offer, slot=None, run=RUN):
-        return self.ledger.witness.see(self.study.digest, run, offer, slot)
-
-    def exchange(self, slot=None, log=None, run=RUN):
-        """Show the log, take the cosignature back into it; return the size that was cosigned."""
-        log = log or self.log
-        offer = self.offer(log, run)
-        line = self.see(offer, slot, run)
-        entry = cosigned_entry("north", self.site_key.public, offer, line)
-        log.append(entry)
-        return entry.size
-
-    def release(self, slot):
-        """A release at the site; returns its receipt."""
-        ticket = self.ledger.reserve(slot, digest(b"request"), EVENT, lambda _charges: None)
-        self.ledger.settle(ticket, digest(b"release"), lambda _position: b"reply")
-        return self.ledger.receipts(self.study.digest)[-1]
-
-    def received(self, receipt):
-        facts = Receipt.model_validate(receipt.payload)
-        return ReleaseReceived(
-            site="north", slot=facts.slot, release=facts.release_digest, receipt=receipt
-        )
-
-    def failed(self, slot, code="TR002"):
-        number = slot.round if slot.phase == "train" else 7
-        return SiteFailed(
-            study=slot.study, run=slot.run, site="north", code=code, phase=slot.phase, round=number
-        )
-
-    def refused(self, offer, slot=None, run=RUN):
-        with pytest.raises(CordonError) as caught:
-            self.see(offer, slot, run)
-        return caught.value.code
-
-    def noted(self, kind):
-        bodies = [parse_entry(data, SITE_KINDS).body for data in self.ledger.log.entries()]
-        return [body for body in bodies if isinstance(body, kind)]
+from cordon_common.signing import SigningKey, seal
 
 
 @pytest.fixture
 def pair(tmp_path):
     return Pair(tmp_path)
-
-
-# -- formats ---------------------------------------------------------------------------------------
-
-
-def test_the_cosignature_key_id_is_the_published_one():
-    """The key of a public witness, as the tests of transparency.dev's note library give it."""
-    raw = base64.b64decode("BOvN63jn/bLvkieywe8R6UYAtVtNbZpXh34x7onlmtw2")
-    assert raw[0] == 4
-    assert key_id("remora.n621.de", PublicKey(raw[1:]), b"\x04").hex() == "da77ade7"
-
-
-@pytest.mark.parametrize(
-    ("line", "name", "time_s"),
-    [
-        (
-            "— witness.example.com/w1 jWbPPwAAAABkGFDLEZMHwSRaJNiIDoe9DYn/zXcrtPHeolMI5OWXEhZCB9dlrDJ"
-            "sX3b2oyin1nPZqhf5nNo0xUe+mbIUBkBIfZ+qnA==\n",
-            "witness.example.com/w1",
-            1679315147,
-        ),
-        (
-            "— TEST ZGhGuQAAAABm/qTPeyKXD+R2rzyQsxPiP8mXum7qq/iF0u4vanlqJyocWODBt97w9uL+8qT7S5gxEHWW"
-            "OworDcFiEBYJXORmnFBOBA==\n",
-            "TEST",
-            1727964367,
-        ),
-    ],
-)
-def test_the_time_of_published_cosignatures_is_read(line, name, time_s):
-    """The example of the C2SP tlog-cosignature page, and one of transparency.dev's test vectors."""
-    assert cosignature_time(line) == time_s
-    point = Checkpoint("example.com/behind-the-sofa", 20852163, bytes(32))
-    with pytest.raises(IntegrityError, match="IN001"):
-        open_cosignature(line, point, name, SigningKey.generate().public)
-
-
-def test_a_cosignature_is_over_the_time_and_the_whole_checkpoint(pair):
-    """The message of the specification, signed by hand a second time."""
-    offer = pair.offer()
-    line = pair.see(offer)
-    text = offer.checkpoint.rpartition("\n\n")[0] + "\n"
-    signed = base64.b64decode(line.rstrip("\n").split(" ")[2])
-    time_s = int.from_bytes(signed[4:12])
-    message = f"cosignature/v1\ntime {time_s}\n{text}".encode()
-    assert signed[12:] == pair.site_key.sign(message)
-    assert START.timestamp() <= time_s < START.timestamp() + 60
-    point = open_checkpoint(
-        offer.checkpoint, coordinator_origin("consortium"), pair.coordinator.public
-    )
-    name = cosigner_name("north")
-    assert open_cosignature(line, point, name, pair.site_key.public) == time_s
-    for other in (
-        Checkpoint(point.origin, point.size + 1, point.root),
-        Checkpoint(point.origin, point.size, bytes(32)),
-        Checkpoint("cordon/coordinator/other", point.size, point.root),
-    ):
-        with pytest.raises(IntegrityError, match="IN001"):
-            open_cosignature(line, other, name, pair.site_key.public)
-    with pytest.raises(IntegrityError, match="IN001"):
-        open_cosignature(line, point, cosigner_name("south"), pair.site_key.public)
-
-
-@given(st.integers(1, 70), st.data())
-def test_the_kept_tree_gives_the_proofs_of_the_definition(count, data):
-    leaves = [merkle.leaf_hash(b"%d" % number) for number in range(count)]
-    tree = merkle.HashTree()
-    for leaf in leaves:
-        tree.append(leaf)
-    size = data.draw(st.integers(1, count))
-    old, index = data.draw(st.integers(1, size)), data.draw(st.integers(0, size - 1))
-    assert tree.size == count
-    assert tree.root(size) == merkle.root(leaves[:size])
-    assert tree.inclusion(index, size) == merkle.inclusion_proof(leaves[:size], index)
-    assert tree.consistency(old, size) == merkle.consistency_proof(leaves[:size], old)
 
 
 # -- an honest log is followed ---------------------------------------------------------------------
@@ -450,7 +258,7 @@ def test_a_request_without_a_head_signed_by_the_studys_signer_is_refused(pair, c
 
 def test_a_study_that_was_not_approved_is_not_witnessed(pair):
     with pytest.raises(PolicyRefused, match="PO111"):
-        pair.ledger.witness.see(digest(b"unknown"), RUN, pair.offer(), None)
+        pair.ledger.witness.see(digest(b"unknown"), "run-1", pair.offer(), None)
     assert pair.noted(CheckpointRefused) == []
 
 
