@@ -15,7 +15,7 @@ from cordon_client.vault.policy import load_policy, trust_coordinator
 from cordon_common.canonical import canonical_bytes
 from cordon_common.enrolment import REQUEST_TYPE, EnrolmentRequest
 from cordon_common.errors import IntegrityError, ProtocolError, UsageError
-from cordon_common.ledger.site import SiteLedger
+from cordon_common.ledger.site import SiteLedger, upgrade_site_ledger
 from cordon_common.protocol.parse import parse_model
 from cordon_common.signing import SigningKey, seal
 
@@ -74,7 +74,7 @@ def upgrade_ledger(home: SiteHome, *, clock: Clock) -> tuple[int, int]:
         IntegrityError: IN101 to IN107, see `SiteLedger.open`.
     """
     config = home.config()
-    return SiteLedger.upgrade(
+    return upgrade_site_ledger(
         home.ledger,
         key=SigningKey.load(home.identity_key),
         site=config.name,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
+from cordon_common.ledger.codes import LEDGER_CODES
 from cordon_common.operation_codes import OPERATION_CODES
 from cordon_common.qc.codes import QUALITY_CODES
 
@@ -192,67 +193,6 @@ CODES: dict[str, CodeInfo] = {
     "IN022": CodeInfo(
         "the answer is for another request", "check that both sides run the same version"
     ),
-    "IN101": CodeInfo(
-        "the log's entries do not fit its tree",
-        "stop, keep the file for the auditor, and restore the last whole backup",
-    ),
-    "IN102": CodeInfo(
-        "the log's head is not signed by this key",
-        "check that log and key belong together; otherwise keep the file for the auditor",
-    ),
-    "IN103": CodeInfo(
-        "an entry of the log is not valid", "check that the newest version of Cordon is installed"
-    ),
-    "IN104": CodeInfo(
-        "the log belongs to another site, dataset or key", "check which folder is being used"
-    ),
-    "IN105": CodeInfo("a checkpoint is not valid", "ask for the checkpoint again"),
-    "IN106": CodeInfo(
-        "the log is missing",
-        "restore it from the backup; never start a new one for data that was already used",
-    ),
-    "IN107": CodeInfo(
-        "the log was rolled back or replaced while it was in use",
-        "stop, keep the file for the auditor, and restore the newest backup",
-    ),
-    "IN108": CodeInfo("a receipt is not valid", "check that both sides run the same version"),
-    "IN109": CodeInfo(
-        "an entry of the log cannot follow from those before it",
-        "stop, and keep the file for the auditor",
-    ),
-    "IN110": CodeInfo(
-        "a stored answer is not the one that was given",
-        "stop, keep the file for the auditor, and restore the last whole backup",
-    ),
-    "IN111": CodeInfo(
-        "the coordinator's log was forked: it signed two different histories",
-        "stop; export the ledger for the auditor, who finds both signed heads in it",
-    ),
-    "IN112": CodeInfo(
-        "the coordinator's log does not continue the one that this site saw last",
-        "ask the coordinator whether its log was restored from a backup; it must bring the newest",
-    ),
-    "IN113": CodeInfo(
-        "the coordinator's log does not tell what became of this site's last release",
-        "ask the coordinator for its bundle and compare: cordon audit verify",
-    ),
-    "IN114": CodeInfo(
-        "the request shows no signed head of the coordinator's log",
-        "check that both sides run the same version and that the study's signer is the coordinator",
-    ),
-    "IN115": CodeInfo(
-        "this site's ledger lacks a release that it once signed for: it was rolled back",
-        "stop the vault and restore the newest backup of the site's folder",
-    ),
-    "IN116": CodeInfo(
-        "the log was written by an older version of Cordon",
-        "upgrade it once, with nothing else running: cordon site upgrade (or: cordon coordinator "
-        "upgrade)",
-    ),
-    "IN117": CodeInfo(
-        "the site's cosignature of the log does not fit",
-        "compare the key fingerprints with the site",
-    ),
     # -- checks ------------------------------------------------------------------------------
     "CK020": CodeInfo(
         "fewer sites can take part than the study's minimum",
@@ -430,6 +370,7 @@ CODES: dict[str, CodeInfo] = {
     ),
     **{code: CodeInfo(title, fix) for code, (title, fix) in QUALITY_CODES.items()},
     **{code: CodeInfo(title, fix) for code, (title, fix) in OPERATION_CODES.items()},
+    **{code: CodeInfo(title, fix) for code, (title, fix) in LEDGER_CODES.items()},
 }
 
 

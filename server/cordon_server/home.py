@@ -10,7 +10,7 @@ from pydantic import Field
 
 from cordon_common.clock import utc_now
 from cordon_common.errors import UsageError
-from cordon_common.ledger.coordinator import CoordinatorLog
+from cordon_common.ledger.coordinator import CoordinatorLog, upgrade_coordinator_log
 from cordon_common.protocol.dictionary import Slug
 from cordon_common.protocol.parse import load_yaml, parse_model
 from cordon_common.signing import SigningKey
@@ -156,7 +156,7 @@ def upgrade_log(home: CoordinatorHome, clock: Clock) -> tuple[int, int]:
     Raises:
         IntegrityError: IN002, or IN101 to IN107 when it was changed or is of a newer version.
     """
-    return CoordinatorLog.upgrade(
+    return upgrade_coordinator_log(
         home.log_file, key=home.signing_key(), name=home.settings.name, clock=clock
     )
 

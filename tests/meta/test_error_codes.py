@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TABLE = {
     "common/cordon_common/error_codes.py",
     "common/cordon_common/operation_codes.py",
+    "common/cordon_common/ledger/codes.py",
     "common/cordon_common/qc/codes.py",
 }
 PREFIXES = "|".join(sorted({code[:2] for code in CODES}))

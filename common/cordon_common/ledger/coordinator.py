@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cordon_common.ledger.entries import COORDINATOR_KINDS, LedgerCreated, parse_entry
-from cordon_common.ledger.log import Log, LogSpec
+from cordon_common.ledger.log import Log, LogSpec, upgrade_log
 from cordon_common.ledger.offers import OFFER_TABLE, Offers, Told
 
 if TYPE_CHECKING:
@@ -49,11 +49,6 @@ class CoordinatorLog:
         log = Log.open(path, _spec(key, name), key, clock, told.observe, create=create)
         return cls(log, key, name, told)
 
-    @classmethod
-    def upgrade(cls, path: Path, *, key: SigningKey, name: str, clock: Clock) -> tuple[int, int]:
-        """Bring a log of an older version to this one, see `log.Log.upgrade`."""
-        return Log.upgrade(path, _spec(key, name), key, clock)
-
     @property
     def log(self) -> Log:
         """The log below, for export."""
@@ -94,6 +89,13 @@ class CoordinatorLog:
     def checkpoint(self) -> str:
         """Return the log's head as a signed note."""
         return self._log.checkpoint()
+
+
+def upgrade_coordinator_log(
+    path: Path, *, key: SigningKey, name: str, clock: Clock
+) -> tuple[int, int]:
+    """Bring a log of an older version to this one, see `log.upgrade_log`."""
+    return upgrade_log(path, _spec(key, name), key, clock)
 
 
 def _spec(key: SigningKey, name: str) -> LogSpec:

@@ -154,40 +154,11 @@ class Log:
             log = cls(path, connection, spec, key, clock, observe)
             try:
                 log._prepare(create=create)
-                log._check_whole()
+                log.check_whole()
             except BaseException:
                 connection.close()
                 raise
         return log
-
-    @classmethod
-    def upgrade(cls, path: Path, spec: LogSpec, key: SigningKey, clock: Clock) -> tuple[int, int]:
-        """Bring a file of an older version to this one; return both versions.
-
-        In one transaction: the whole tree is checked, side tables are made, and an entry says so.
-        No entry is touched, so every checkpoint and receipt of before stays true.
-
-        Raises:
-            As `open`; IN104 when the file is of a newer version.
-        """
-        with sqlite_faults(path):
-            connection = _connect(path, create=False)
-            log = cls(path, connection, spec, key, clock, lambda _entry, _position: None)
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                version = _version(connection)
-                log._check_whole()
-                for old in range(version, _SCHEMA_VERSION):
-                    for statement in spec.upgrades.get(old, ()):
-                        connection.execute(statement)
-                if version != _SCHEMA_VERSION:
-                    connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
-                    upgraded = LedgerUpgraded(from_version=version, to_version=_SCHEMA_VERSION)
-                    Transaction(log, connection, log._frontier.copy()).append(upgraded)
-                connection.execute("COMMIT")
-            finally:
-                connection.close()  # what was not committed is rolled back
-        return version, _SCHEMA_VERSION
 
     def close(self) -> None:
         """Close the file; the log cannot be used afterwards."""
@@ -267,18 +238,6 @@ class Log:
         with self.reading() as connection:
             return self._note(_head(connection))
 
-    def root_at(self, size: int) -> bytes:
-        """Return the 32-byte root that the tree had with `size` entries.
-
-        Raises:
-            ValueError: when the log never had that size.
-        """
-        with self.reading() as connection:
-            row = connection.execute("SELECT root FROM entry WHERE seq = ?", (size - 1,)).fetchone()
-        if row is None:
-            raise ValueError("the log never had that size")
-        return bytes(row[0])
-
     def now(self) -> str:
         """Return the clock's time as it is written into entries."""
         return timestamp(self._clock())
@@ -298,21 +257,17 @@ class Log:
         """Make the tables and the first entry in one transaction, or see that they are there."""
         self._connection.execute("BEGIN IMMEDIATE" if create else "BEGIN")
         try:
-            self._make_or_check(create=create)
+            if _is_empty(self._connection, create=create):
+                for statement in (*_SCHEMA, *self._spec.tables):
+                    self._connection.execute(statement)
+                Transaction(self, self._connection, Frontier()).append(self._spec.genesis)
             self._connection.execute("COMMIT")
         except BaseException:
             self._roll_back()
             raise
 
-    def _make_or_check(self, *, create: bool) -> None:
-        if _is_empty(self._connection):
-            if not create:
-                raise IntegrityError("IN106")
-            for statement in (*_SCHEMA, *self._spec.tables):
-                self._connection.execute(statement)
-            Transaction(self, self._connection, Frontier()).append(self._spec.genesis)
-
-    def _check_whole(self) -> None:
+    def check_whole(self) -> None:
+        """Compute the tree again from the first entry; see `open` for the errors."""
         first = self._connection.execute("SELECT entry FROM entry WHERE seq = 0").fetchone()
         if first is None:
             raise IntegrityError("IN101", "the log has no first entry")
@@ -354,6 +309,49 @@ class Log:
                 self._connection.execute("ROLLBACK")
 
 
+def upgrade_log(path: Path, spec: LogSpec, key: SigningKey, clock: Clock) -> tuple[int, int]:
+    """Bring a file of an older version to this one; return both versions.
+
+    In one transaction: the whole tree is checked, side tables are made, and an entry says so. No
+    entry is touched, so every checkpoint and receipt of before stays true.
+
+    Raises:
+        As `Log.open`; IN104 when the file is of a newer version.
+    """
+    frontier = Frontier()
+
+    def follow(entry: Entry, _position: Position) -> None:
+        frontier.append(leaf_hash(entry.to_bytes()))
+
+    with sqlite_faults(path), contextlib.closing(_connect(path, create=False)) as connection:
+        log = Log(path, connection, spec, key, clock, follow)
+        connection.execute("BEGIN IMMEDIATE")  # rolled back when the file is closed before the end
+        version = _version(connection)
+        log.check_whole()
+        for old in range(version, _SCHEMA_VERSION):
+            for statement in spec.upgrades.get(old, ()):
+                connection.execute(statement)
+        if version != _SCHEMA_VERSION:
+            connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+            upgraded = LedgerUpgraded(from_version=version, to_version=_SCHEMA_VERSION)
+            Transaction(log, connection, frontier).append(upgraded)
+        connection.execute("COMMIT")
+    return version, _SCHEMA_VERSION
+
+
+def root_at(log: Log, size: int) -> bytes:
+    """Return the 32-byte root that a log had with `size` entries.
+
+    Raises:
+        ValueError: when it never had that size.
+    """
+    with log.reading() as connection:
+        row = connection.execute("SELECT root FROM entry WHERE seq = ?", (size - 1,)).fetchone()
+    if row is None:
+        raise ValueError("the log never had that size")
+    return bytes(row[0])
+
+
 def _connect(path: Path, *, create: bool) -> sqlite3.Connection:
     if create:
         _make_file(path)
@@ -387,9 +385,11 @@ def _file_id(path: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _is_empty(connection: sqlite3.Connection) -> bool:
-    """Tell whether nothing was ever written; refuse what is not a log of this version."""
+def _is_empty(connection: sqlite3.Connection, *, create: bool) -> bool:
+    """Tell whether a log is to be made; refuse what is not a log of this version."""
     if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
+        if not create:
+            raise IntegrityError("IN106")
         return True
     version = _version(connection)
     if version != _SCHEMA_VERSION:

@@ -25,7 +25,7 @@ from cordon_common.ledger.entries import (
     StudyApproved,
     StudyClosed,
 )
-from cordon_common.ledger.log import Log, LogSpec
+from cordon_common.ledger.log import Log, LogSpec, upgrade_log
 from cordon_common.ledger.receipt import make_receipt
 from cordon_common.ledger.witness import Witness
 
@@ -102,13 +102,6 @@ class SiteLedger:
         spec = _spec(key, site, dataset)
         log = Log.open(path, spec, key, clock, state.observe, create=create)
         return cls(log, state, key, site)
-
-    @classmethod
-    def upgrade(
-        cls, path: Path, *, key: SigningKey, site: str, dataset: str, clock: Clock
-    ) -> tuple[int, int]:
-        """Bring a ledger of an older version to this one, see `log.Log.upgrade`."""
-        return Log.upgrade(path, _spec(key, site, dataset), key, clock)
 
     @property
     def public_key(self) -> PublicKey:
@@ -275,6 +268,13 @@ class SiteLedger:
     def _require_approved(self, study: str) -> None:
         if study not in self._state.approvals:
             raise PolicyRefused("PO111")
+
+
+def upgrade_site_ledger(
+    path: Path, *, key: SigningKey, site: str, dataset: str, clock: Clock
+) -> tuple[int, int]:
+    """Bring a ledger of an older version to this one, see `log.upgrade_log`."""
+    return upgrade_log(path, _spec(key, site, dataset), key, clock)
 
 
 def _spec(key: SigningKey, site: str, dataset: str) -> LogSpec:

@@ -7,9 +7,10 @@ import pytest
 from cordon_common.clock import utc_now
 from cordon_common.errors import IntegrityError
 from cordon_common.ledger.checkpoint import open_checkpoint
-from cordon_common.ledger.coordinator import CoordinatorLog
+from cordon_common.ledger.coordinator import CoordinatorLog, upgrade_coordinator_log
 from cordon_common.ledger.entries import SITE_KINDS, LedgerUpgraded, parse_entry
-from cordon_common.ledger.site import SiteLedger, site_origin
+from cordon_common.ledger.log import root_at
+from cordon_common.ledger.site import site_origin, upgrade_site_ledger
 from cordon_common.signing import SigningKey
 
 
@@ -35,7 +36,7 @@ def old(bench):
 
 def upgrade(bench, **changes):
     place = {"key": bench.key, "site": "north", "dataset": "breast", "clock": utc_now, **changes}
-    return SiteLedger.upgrade(bench.path, **place)
+    return upgrade_site_ledger(bench.path, **place)
 
 
 def test_an_older_ledger_is_not_used_before_it_is_upgraded(bench, old):
@@ -55,7 +56,7 @@ def test_an_upgrade_adds_one_entry_and_touches_none(bench, old):
     ticket = bench.reserve(ledger, 1)
     assert bench.settle(ledger, ticket)
     point = open_checkpoint(note, site_origin("north", "breast"), bench.key.public)
-    assert point.root == ledger.log.root_at(point.size)  # heads of before stay true
+    assert point.root == root_at(ledger.log, point.size)  # heads of before stay true
     size = ledger.log.size
     assert upgrade(bench) == (2, 2)
     assert ledger.log.size == size
@@ -96,7 +97,7 @@ def test_an_upgraded_coordinators_log_can_make_offers(tmp_path):
     as_first_version(place["path"])
     with pytest.raises(IntegrityError, match="IN116"):
         CoordinatorLog.open(**place)
-    assert CoordinatorLog.upgrade(**place) == (1, 2)
+    assert upgrade_coordinator_log(**place) == (1, 2)
     log = CoordinatorLog.open(**place)
     assert log.offers.make("study", "run", ["north"])["north"].growths == ()
     log.close()
