@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cordon_client.qc.bulk_rna.modality import MODALITY as BULK_RNA
 from cordon_client.qc.fastq.modality import MODALITY as FASTQ
+from cordon_client.qc.metagenomics.modality import MODALITY as METAGENOMICS
 from cordon_client.qc.single_cell.modality import MODALITY as SINGLE_CELL
 from cordon_common.errors import UsageError
 
@@ -19,6 +20,7 @@ MODALITIES: tuple[Modality, ...] = (
     FASTQ,
     # counts, cells, taxa, proteins, sequences, signals, images
     SINGLE_CELL,
+    METAGENOMICS,
     BULK_RNA,
 )
 

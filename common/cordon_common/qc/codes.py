@@ -46,6 +46,11 @@ QUALITY_CODES: dict[str, tuple[str, str]] = {
         "the HDF5 file is damaged or not of this kind",
         "write it again, or copy it again from where it was made",
     ),
+    "DA066": ("the BIOM table is not valid", "write it again with biom convert"),
+    "DA067": (
+        "the taxonomy report is not valid",
+        "give the report file of Kraken, Bracken or MetaPhlAn, not the per-read output",
+    ),
     "DA072": (
         "the matrix is larger than the site allows",
         "store it sparse (h5ad or 10x), or raise the limit",

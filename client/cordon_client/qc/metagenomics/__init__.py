@@ -1,0 +1,1 @@
+"""Quality control of taxonomic profiles: reports of classifiers, BIOM, and tables."""
