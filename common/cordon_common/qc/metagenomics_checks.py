@@ -154,16 +154,6 @@ CHECKS = (
         ),
     ),
     _cohort(
-        "taxa.controls",
-        ReasonCode.CONTAMINATION,
-        Bounds("controls", "Eisenhofer et al. 2019, Trends Microbiol 27:105", worse="lower", warn=1),
-        Wording(
-            "Negative controls present",
-            "No negative control is in the cohort, so contaminants cannot be told from patients.",
-            "Sequence an extraction blank with every batch.",
-        ),
-    ),
-    _cohort(
         "taxa.contaminants",
         ReasonCode.CONTAMINATION,
         Bounds(

@@ -28,15 +28,13 @@ def report_kind(path: Path) -> str | None:
         lines = head_of(path).splitlines()
     except DataError:
         return None
-    if not lines:
-        return None
-    if tuple(lines[0].split("\t")[:4]) == _BRACKEN_COLUMNS:
+    first = lines[0].split("\t") if lines else [""]
+    if tuple(first[:4]) == _BRACKEN_COLUMNS:
         return "bracken"
-    if any(line.startswith("#clade_name\t") for line in lines[:10]):
+    if first[0].startswith("#mpa_v") or any(
+        line.startswith("#clade_name\t") for line in lines[:10]
+    ):
         return "metaphlan"
-    if lines[0].startswith("#mpa_v"):
-        return "metaphlan"
-    first = lines[0].split("\t")
     if len(first) in {6, 8} and _RANK.match(first[-3].strip()) and _is_number(first[0]):
         return "kraken"
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import warnings
+import zlib
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _GZIP_MAGIC = b"\x1f\x8b"
+_MARK = b"Biological Observation Matrix"
 _UNCLASSIFIED = ("unclassified", "unknown", "unassigned")
 _SUMS_TO_ONE = 1.5
 _SUMS_TO_HUNDRED = 150.0
@@ -33,16 +35,18 @@ def is_biom(path: Path) -> bool:
     name = path.name.lower().removesuffix(".gz")
     if name.endswith(".biom"):
         return True
-    return name.endswith(".json") and b'"matrix_type"' in _start(path)
+    return name.endswith(".json") and _MARK in _start(path)
 
 
 def _start(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             head = file.read(1 << 16)
-        return gzip.decompress(head) if head.startswith(_GZIP_MAGIC) else head
-    except (OSError, EOFError):
+        if head.startswith(_GZIP_MAGIC):
+            return zlib.decompressobj(wbits=31).decompress(head)
+    except (OSError, zlib.error):
         return b""
+    return head
 
 
 def read_table(path: Path) -> FeatureMatrix:
@@ -66,7 +70,15 @@ def _biom(path: Path, _changed_ns: int, size: int) -> FeatureMatrix:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             table = _load(path)
-    except (OSError, EOFError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        KeyError,
+        TypeError,
+        IndexError,
+        AttributeError,
+    ) as error:
         raise DataError("DA066", why=_fault(error)) from None
     except Exception as error:
         if type(error).__module__.startswith("biom"):
@@ -101,7 +113,8 @@ def _load(path: Path):  # type: ignore[no-untyped-def]  # noqa: ANN202 - biom ha
     if magic.startswith(_GZIP_MAGIC):
         data = gzip.decompress(data)
     value = json.loads(data)
-    value.setdefault("type", "OTU table")
+    value.setdefault("type", "OTU table")  # optional since version 2, and often left out before
+    value.setdefault("matrix_type", "sparse")
     return biom.Table.from_json(value)
 
 
