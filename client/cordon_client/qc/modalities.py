@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from cordon_client.qc.bulk_rna.modality import MODALITY as BULK_RNA
 from cordon_client.qc.fastq.modality import MODALITY as FASTQ
 from cordon_client.qc.metagenomics.modality import MODALITY as METAGENOMICS
+from cordon_client.qc.proteomics.modality import MODALITY as PROTEOMICS
 from cordon_client.qc.single_cell.modality import MODALITY as SINGLE_CELL
 from cordon_common.errors import UsageError
 
@@ -21,6 +22,7 @@ MODALITIES: tuple[Modality, ...] = (
     # counts, cells, taxa, proteins, sequences, signals, images
     SINGLE_CELL,
     METAGENOMICS,
+    PROTEOMICS,
     BULK_RNA,
 )
 

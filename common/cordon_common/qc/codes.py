@@ -51,6 +51,10 @@ QUALITY_CODES: dict[str, tuple[str, str]] = {
         "the taxonomy report is not valid",
         "give the report file of Kraken, Bracken or MetaPhlAn, not the per-read output",
     ),
+    "DA068": (
+        "the proteomics table has no intensity columns",
+        "export protein groups with one intensity column per run",
+    ),
     "DA072": (
         "the matrix is larger than the site allows",
         "store it sparse (h5ad or 10x), or raise the limit",

@@ -8,6 +8,7 @@ from cordon_common.qc.checks import Bounds, CheckSpec, Registry, Wording
 from cordon_common.qc.clinical_checks import CHECKS as CLINICAL_TABLE_CHECKS
 from cordon_common.qc.fastq_checks import CHECKS as FASTQ_CHECKS
 from cordon_common.qc.metagenomics_checks import CHECKS as METAGENOMICS_CHECKS
+from cordon_common.qc.proteomics_checks import CHECKS as PROTEOMICS_CHECKS
 from cordon_common.qc.sample_checks import CHECKS as SAMPLE_CHECKS
 from cordon_common.qc.single_cell_checks import CHECKS as SINGLE_CELL_CHECKS
 from cordon_common.qc.verdict import CheckClass, ReasonCode, Scope
@@ -63,6 +64,7 @@ TABLES = (
     BULK_RNA_CHECKS,
     SINGLE_CELL_CHECKS,
     METAGENOMICS_CHECKS,
+    PROTEOMICS_CHECKS,
     CROSS_SITE_CHECKS,
 )
 """Every table of checks there is; a modality's checks exist once its table stands here."""

@@ -1,0 +1,1 @@
+"""Quality control of protein tables: search engines, mzTab, and matrices of intensities."""
