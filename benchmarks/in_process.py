@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cordon_client.models.registry import initial_weights
-from cordon_client.training.fedsgd import release_round, round_sum
-from cordon_client.training.noise import encode_grid
-from cordon_common.privacy.schedule import planned_events, release_grid
-from cordon_server.aggregate import mean_gradient
-from cordon_server.optimizer import averaged_weights, start, step
+from cordon_client.training.fedsgd import PatientSums
+from cordon_client.training.noise import encode_grid, release_over
+from cordon_common.privacy.schedule import gradient_grid, planned_events
+from cordon_server.optimizer import averaged_weights, start
+from cordon_server.rounds import advance
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,21 +27,24 @@ if TYPE_CHECKING:
 def train(study: Study, sites: Sequence[Tensors], *, private: bool) -> Vector:
     """Run all rounds over the sites' training patients; return the final weights [dimension].
 
-    private: add each site's noise (local trust); else the same path without it.
+    private: each site adds its noise, by itself (local trust) or its share of the sum's
+    (secure-sum; masks cancel and are left out); else the same path without it.
     """
     event = planned_events(study).training
-    gamma = release_grid(study).training
+    gamma = gradient_grid(study.training)
+    sums = [PatientSums(site, study) for site in sites]
     state = start(initial_weights(study))
     for _ in range(study.training.rounds):
-        if private:
-            releases = [release_round(site, state.weights, study, event) for site in sites]
-        else:
-            releases = [
-                encode_grid(round_sum(site, state.weights, study), grid_per_unit=gamma)
-                for site in sites
-            ]
-        gradient = mean_gradient(releases, grid_per_unit=gamma, divisor=study.training.divisor)
-        state = step(state, gradient, study)
+        totals = [site.at(state.weights) for site in sums]
+        releases = {
+            str(number): release_over(
+                total, grid_per_unit=gamma, noise_std_grid=event.noise_std_grid
+            )
+            if private
+            else encode_grid(total, grid_per_unit=gamma)
+            for number, total in enumerate(totals)
+        }
+        state = advance(state, releases, study)
     return averaged_weights(state)
 
 

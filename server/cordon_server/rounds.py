@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cordon_common.privacy.schedule import release_grid, update_grid
+from cordon_common.privacy.schedule import gradient_grid, update_grid
 from cordon_common.protocol.study import FedAvg
 from cordon_server import optimizer
 from cordon_server.aggregate import dequantise, mean_gradient
@@ -37,7 +37,7 @@ def advance(
         return combine(state, updates, study, training)
     gradient = mean_gradient(
         releases.values(),
-        grid_per_unit=release_grid(study).training,
+        grid_per_unit=gradient_grid(training),
         divisor=training.divisor,
     )
     return optimizer.step(state, gradient, study)

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cordon_client.training.fedsgd import PatientSums
-from cordon_client.training.noise import encode_grid, release
+from cordon_client.training.noise import encode_grid, release_over
 from cordon_common.errors import ProtocolError
 from cordon_common.privacy.events import mechanism_runs
-from cordon_common.privacy.schedule import update_grid
-from cordon_common.privacy.sensitivity import grid_per_unit
+from cordon_common.privacy.schedule import gradient_grid, update_grid
 from cordon_common.protocol.strategies import Proximal
 from cordon_common.protocol.study import FedAvg, Poisson
 
@@ -67,8 +66,8 @@ def bounded(change: Vector, update_norm: float) -> Vector:
 
 def _noised_gradient(total: Vector, training: FedAvg, event: Event, share: float) -> Vector:
     """Noise an exact sum and divide it by the public number of patients that are expected in it."""
-    gamma = grid_per_unit(training.clip_norm, training.grid_bits)
-    integers = release(total, grid_per_unit=gamma, noise_std_grid=event.noise_std_grid)
+    gamma = gradient_grid(training)
+    integers = release_over(total, grid_per_unit=gamma, noise_std_grid=event.noise_std_grid)
     rate = training.sampling.rate if isinstance(training.sampling, Poisson) else 1.0
     gradient: Vector = integers / (gamma * training.divisor * share * rate)
     return gradient

@@ -16,7 +16,8 @@ from cordon_client.training.noise import release_over
 from cordon_client.training.packing import BLOCK_ROWS, patient_blocks
 from cordon_client.training.sampling import draw_patients
 from cordon_common.errors import SystemFault
-from cordon_common.privacy.sensitivity import FLOAT_SLACK, MAX_PATIENTS, grid_per_unit
+from cordon_common.privacy.schedule import gradient_grid
+from cordon_common.privacy.sensitivity import FLOAT_SLACK, MAX_PATIENTS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +41,7 @@ def release_round(
         SystemFault: SY041 when the result does not fit the grid, SY042 for too many patients.
     """
     total = round_sum(tensors, weights, study)
-    steps_per_unit = grid_per_unit(study.training.clip_norm, study.training.grid_bits)
+    steps_per_unit = gradient_grid(study.training)
     return release_over(total, grid_per_unit=steps_per_unit, noise_std_grid=event.noise_std_grid)
 
 

@@ -27,7 +27,7 @@ from cordon_common.qc.summary import qc_layout
 if TYPE_CHECKING:
     from cordon_common.canonical import Json
     from cordon_common.privacy.events import Event
-    from cordon_common.protocol.study import Noise, Study
+    from cordon_common.protocol.study import Noise, Study, Training
 
 SIZE_MARGIN = 4
 """A hospital may turn out this many times larger than the roster expects."""
@@ -158,9 +158,14 @@ def release_grid(study: Study) -> Grid:
     bits = study.training.grid_bits
     return Grid(
         qc=grid_per_unit(qc_layout(study).l2_sensitivity(study), bits),
-        training=grid_per_unit(study.training.clip_norm, bits),
+        training=gradient_grid(study.training),
         evaluation=grid_per_unit(1.0, bits),
     )
+
+
+def gradient_grid(training: Training) -> float:
+    """Return γ of a clipped sum: `clip_norm` is 2^grid_bits grid steps."""
+    return grid_per_unit(training.clip_norm, training.grid_bits)
 
 
 def update_grid(training: FedAvg) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
@@ -118,13 +119,23 @@ def bin_edges(feature: NumberFeature, bins: int) -> tuple[float, ...]:
     Without `typical`, or with fewer than four bins, equal steps over `range`. Amounts on a
     logarithmic scale have equal ratios over `typical`.
     """
-    low, high = feature.range
-    if feature.typical is None or bins < 4:
+    inner = feature.typical if bins >= 4 else None
+    return _edges(feature.range, inner, bins, feature.scale in {"log", "detection"})
+
+
+@lru_cache(maxsize=4096)
+def _edges(
+    outer: tuple[float, float],
+    typical: tuple[float, float] | None,
+    bins: int,
+    logarithmic: bool,  # noqa: FBT001 - a cache key
+) -> tuple[float, ...]:
+    low, high = outer
+    if typical is None:
         return tuple(float(edge) for edge in np.linspace(low, high, bins + 1))
-    inner_low, inner_high = feature.typical
-    left, right = inner_low > low, inner_high < high
-    spaced = np.geomspace if feature.scale in {"log", "detection"} else np.linspace
-    inner = spaced(inner_low, inner_high, bins - left - right + 1)
+    left, right = typical[0] > low, typical[1] < high
+    spaced = np.geomspace if logarithmic else np.linspace
+    inner = spaced(*typical, bins - left - right + 1)
     return (*([low] if left else []), *(float(edge) for edge in inner), *([high] if right else []))
 
 

@@ -42,7 +42,7 @@ def test_without_noise_the_update_is_that_of_a_loop_over_patients(
 ):
     monkeypatch.setattr(
         fedavg,
-        "release",
+        "release_over",
         lambda vector, *, grid_per_unit, noise_std_grid: encode_grid(
             vector, grid_per_unit=grid_per_unit
         ),
@@ -74,7 +74,7 @@ def test_the_update_is_a_function_of_the_noised_sums_alone(make_local, make_tens
         numbers = np.random.default_rng(1)
         monkeypatch.setattr(
             fedavg,
-            "release",
+            "release_over",
             lambda vector, numbers=numbers, **_: numbers.integers(-(2**24), 2**24, vector.size),
         )
         updates.append(update(study, make_tensors(study, patients=patients), np.zeros(4)))
@@ -83,13 +83,13 @@ def test_the_update_is_a_function_of_the_noised_sums_alone(make_local, make_tens
 
 def test_every_step_that_is_charged_is_taken_and_no_other(make_local, make_tensors, monkeypatch):
     taken = []
-    honest = fedavg.release
+    honest = fedavg.release_over
 
     def counting(vector, **options):
         taken.append(options["noise_std_grid"])
         return honest(vector, **options)
 
-    monkeypatch.setattr(fedavg, "release", counting)
+    monkeypatch.setattr(fedavg, "release_over", counting)
     study = make_local()
     event = planned_events(study).training
     update(study, make_tensors(study), np.zeros(4))
