@@ -17,7 +17,9 @@ HEART = load_study(ROOT / "configs" / "studies" / "heart-disease.yaml")
 SITES = ("cleveland", "hungarian", "switzerland", "va")
 
 
-PASSED = dict.fromkeys(("cohort.patients", "cohort.classes", "cohort.excluded"), "pass")
+PASSED = dict.fromkeys(
+    ("cohort.patients", "cohort.classes", "cohort.excluded", "cohort.identifiers"), "pass"
+)
 
 
 def verdict(**changes):

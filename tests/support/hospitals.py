@@ -110,7 +110,8 @@ class FakeHospital:
             profile="clinical-table.v1",
             severity=Severity.PASS,
             checks=dict.fromkeys(
-                ("cohort.patients", "cohort.classes", "cohort.excluded"), Severity.PASS
+                ("cohort.patients", "cohort.classes", "cohort.excluded", "cohort.identifiers"),
+                Severity.PASS,
             ),
             reasons=(),
             may_train=True,

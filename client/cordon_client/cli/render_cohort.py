@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cordon_common.canonical import Json
 
 _STYLES = {"pass": "green", "warn": "yellow", "fail": "bold red", "error": "bold red"}
-_SHOWN_SAMPLES, _SHOWN_FINDINGS, _SHOWN_COLUMNS = 20, 25, 5
+_SHOWN_SAMPLES, _SHOWN_FINDINGS, _SHOWN_COLUMNS, _SHOWN_NAMES = 20, 25, 5, 6
 _NOTABLE = ("error", "fail", "warn")
 
 
@@ -65,23 +65,35 @@ def number(value: float | None, digits: int) -> str:
 
 
 def _findings(part: Json) -> RenderableType:
+    """List what did not pass, one line per sample and check, the worst first."""
     rows = [(sample["sample"], r) for sample in part["samples"] for r in sample["results"]]
     rows += [("all samples", r) for r in part["cohort"]["results"]]
-    found = [(who, r) for who, r in rows if r["severity"] in _NOTABLE]
+    found: dict[tuple[str, str, str], list[Json]] = {}
+    for who, result in rows:
+        if result["severity"] in _NOTABLE:
+            found.setdefault((who, result["check"], result["severity"]), []).append(result)
     if not found:
         return Text("no findings", style="green")
-    found.sort(key=lambda row: _NOTABLE.index(row[1]["severity"]))
     titles = {check["check"]: check["title"] for check in part["checks"]}
     table = Table(box=box.SIMPLE_HEAD, title="Findings", title_justify="left")
     table.add_column("where", overflow="fold")
     table.add_column("", no_wrap=True)
     table.add_column("not held", overflow="fold")
-    for who, result in found[:_SHOWN_FINDINGS]:
-        subject = f"{result['subject']}: " if result["subject"] else ""
-        words = f"{titles[result['check']]}. {subject}{result['detail']}".strip()
-        style = _STYLES[result["severity"]]
-        table.add_row(who, Text(result["severity"], style=style), words)
+    ordered = sorted(found.items(), key=lambda item: _NOTABLE.index(item[0][2]))
+    for (who, check, severity), results in ordered[:_SHOWN_FINDINGS]:
+        words = f"{titles[check]}. {_told(results)}".strip()
+        table.add_row(who, Text(severity, style=_STYLES[severity]), words)
     if len(found) > _SHOWN_FINDINGS:
         table.caption = f"{len(found) - _SHOWN_FINDINGS} more findings are in the full report"
         table.caption_justify = "left"
     return table
+
+
+def _told(results: list[Json]) -> str:
+    """Say one finding in full, or name the subjects of many."""
+    if len(results) == 1:
+        subject = f"{results[0]['subject']}: " if results[0]["subject"] else ""
+        return f"{subject}{results[0]['detail']}"
+    names = [result["subject"] or result["detail"] for result in results]
+    more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
+    return f"{len(names)} times: {', '.join(names[:_SHOWN_NAMES])}{more}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from cordon_client.qc.clinical.vocabulary import IDENTIFIER_NAME, QUASI_NAME
 from cordon_client.qc.finding import Finding, result_of
 from cordon_common.qc.fates import KEPT_FATES, RecordFate
 
@@ -30,13 +30,6 @@ _RULE_OF_FATE = {
     RecordFate.OVER_CAP: "record.over-cap",
 }
 
-_IDENTIFIER = re.compile(
-    r"(^|[_\W])(first|last|sur|full|maiden|family|given)?_?name(s)?($|[_\W])"
-    r"|(^|[_\W])(mrn|ssn|nhs|e?mail|phone|telephone|mobile|fax|address|street|passport|insurance)"
-    r"|birth|(^|[_\W])dob($|[_\W])|social.?security|medical.?record|post.?code|(^|[_\W])zip",
-    re.IGNORECASE,
-)
-
 
 def judge_cohort(
     study: Study, table: StudyTable, fates: Fates, unread: Iterable[str], profile: Profile
@@ -49,7 +42,7 @@ def judge_cohort(
     ]
     if table.ids is not None:
         findings.append(_twin_finding(study, fates))
-    findings += [_conflicts(table, fates, study), _identifiers(unread)]
+    findings += [_conflicts(table, fates, study), *_identifiers(unread)]
     results = [result_of(finding, profile) for finding in findings]
     return results + _gate(study, table, fates, profile)
 
@@ -77,10 +70,15 @@ def _conflicts(table: StudyTable, fates: Fates, study: Study) -> Finding:
     return Finding("cohort.conflicting-labels", share, conflicting, detail)
 
 
-def _identifiers(unread: Iterable[str]) -> Finding:
-    found = sum(1 for name in unread if _IDENTIFIER.search(name))
-    detail = "One such column." if found == 1 else f"{found} such columns."
-    return Finding("cohort.identifiers", float(found), None, detail)
+def _identifiers(unread: Iterable[str]) -> list[Finding]:
+    """Count columns that were not read and whose names promise identifiers, direct or indirect."""
+    names = list(unread)
+    direct = sum(1 for name in names if IDENTIFIER_NAME.search(name))
+    quasi = sum(1 for name in names if QUASI_NAME.search(name) and not IDENTIFIER_NAME.search(name))
+    return [
+        Finding(check, float(found), None, f"{found} such column{'s' * (found != 1)}.")
+        for check, found in (("cohort.identifiers", direct), ("cohort.quasi-identifiers", quasi))
+    ]
 
 
 def _gate(study: Study, table: StudyTable, fates: Fates, profile: Profile) -> list[CheckResult]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cordon_client.qc.bulk_rna.modality import MODALITY as BULK_RNA
+from cordon_client.qc.clinical.modality import CLINICAL
 from cordon_client.qc.fastq.modality import MODALITY as FASTQ
 from cordon_client.qc.metagenomics.modality import MODALITY as METAGENOMICS
 from cordon_client.qc.proteomics.modality import MODALITY as PROTEOMICS
@@ -24,6 +25,7 @@ MODALITIES: tuple[Modality, ...] = (
     METAGENOMICS,
     PROTEOMICS,
     BULK_RNA,
+    CLINICAL,  # last: a table of anything else is recognised by its own modality
 )
 
 

@@ -65,19 +65,24 @@ def read_table(path: Path, cohort: Cohort, *, max_bytes: int = DEFAULT_MAX_BYTES
     Raises:
         DataError: DA001 to DA007, DA010 to DA015, each for one way in which a file can be wrong.
     """
-    head = _open_head(path, max_bytes)
+    head = open_head(path, max_bytes)
     needed = study_columns(cohort)
     if head.startswith(b"PAR1") or path.suffix.lower() in {".parquet", ".pq"}:
         table = _read_parquet(path, needed, max_bytes)
     else:
-        _refuse_other_formats(head)
+        refuse_other_formats(head)
         table = _read_csv(path, head, needed)
     if table.records == 0:
         raise DataError("DA006")
     return table
 
 
-def _open_head(path: Path, max_bytes: int) -> bytes:
+def open_head(path: Path, max_bytes: int) -> bytes:
+    """Return the first bytes of a file, its first line in any case.
+
+    Raises:
+        DataError: DA001, DA002, DA010, DA015.
+    """
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -104,7 +109,12 @@ def _size_text(size_bytes: int, max_bytes: int) -> str:
     return f"it has {size_bytes / giga:.1f} GiB, the limit is {max_bytes / giga:.1f} GiB"
 
 
-def _refuse_other_formats(head: bytes) -> None:
+def refuse_other_formats(head: bytes) -> None:
+    """Refuse what is no text table, by its first bytes.
+
+    Raises:
+        DataError: DA002, DA003, DA004, DA014.
+    """
     for magic, why in _OTHER_FORMATS:
         if head.startswith(magic):
             raise DataError("DA014", why=why)
@@ -123,7 +133,7 @@ def _refuse_other_formats(head: bytes) -> None:
 
 
 def _read_csv(path: Path, head: bytes, needed: Sequence[str]) -> SourceTable:
-    _refuse_open_quote(path)
+    refuse_open_quote(path)
     names, skipped_lines = _csv_header(head, needed)
     _check_names(names, needed)
     try:
@@ -182,7 +192,7 @@ def _split(line: str, delimiter: str) -> list[str]:
     return [name.strip() for name in row]
 
 
-def _refuse_open_quote(path: Path) -> None:
+def refuse_open_quote(path: Path) -> None:
     """Refuse an odd number of quotes: Arrow would take all that follows as one field, silently."""
     quotes = 0
     with path.open("rb") as file:

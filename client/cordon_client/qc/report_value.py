@@ -42,6 +42,7 @@ _FOUND = {
     ReasonCode.NEAR_CONSTANT: "Nearly constant",
     ReasonCode.DIGIT_PREFERENCE: "Rounded values",
     ReasonCode.IDENTIFIER_COLUMN: "Columns that look like identifiers",
+    ReasonCode.QUASI_IDENTIFIER: "Columns that identify together with others",
 }
 """What a finding is called, by reason."""
 

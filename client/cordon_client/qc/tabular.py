@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from cordon_common.qc.verdict import CheckResult
 
 _ERROR_OF_REASON = {
+    ReasonCode.IDENTIFIER_COLUMN: "CK105",
     ReasonCode.WRONG_UNIT: "CK104",
     ReasonCode.ONE_CLASS_ONLY: "CK103",
     ReasonCode.TOO_MANY_EXCLUDED: "CK102",
@@ -74,7 +75,7 @@ class TableQc:
         """Do nothing when the cohort may train.
 
         Raises:
-            CheckFailed: CK101 to CK104 for the hard check that failed, CK109 when a hard check
+            CheckFailed: CK101 to CK105 for the hard check that failed, CK109 when a hard check
                 could not be carried out.
         """
         if self.verdict.may_train:

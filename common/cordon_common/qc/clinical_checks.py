@@ -340,14 +340,30 @@ _COHORT_CHECKS = (
     _cohort(
         "cohort.identifiers",
         ReasonCode.IDENTIFIER_COLUMN,
-        CheckClass.LOCAL_SOFT,
-        Bounds(unit="columns", source="data minimisation: GDPR Art. 5(1)(c)", warn=0),
+        CheckClass.LOCAL_HARD,
+        Bounds(
+            unit="columns",
+            source="data minimisation: GDPR Art. 5(1)(c); HIPAA 45 CFR 164.514(b)(2)",
+            fail=0,
+        ),
         Wording(
             "No direct identifiers in the file",
-            "The file has columns whose names look like direct identifiers. They were not read.",
-            "Leave such columns out of the export.",
+            "The file has columns whose names promise direct identifiers. They were not read.",
+            "Leave such columns out of the export; nothing is shared before they are gone.",
         ),
     ),
 )
+_QUASI = _cohort(
+    "cohort.quasi-identifiers",
+    ReasonCode.QUASI_IDENTIFIER,
+    CheckClass.LOCAL_SOFT,
+    Bounds(unit="columns", source="HIPAA 45 CFR 164.514(b)(2)", warn=0),
+    Wording(
+        "No indirect identifiers in the file",
+        "The file has columns whose names promise birth dates, post codes or places. They were "
+        "not read.",
+        "Leave such columns out of the export.",
+    ),
+)
 
-CHECKS = (*_RECORD_RULES, *_FEATURE_CHECKS, *_COHORT_CHECKS)
+CHECKS = (*_RECORD_RULES, *_FEATURE_CHECKS, *_COHORT_CHECKS, _QUASI)

@@ -18,9 +18,13 @@ QUALITY_CODES: dict[str, tuple[str, str]] = {
         "nothing that could be checked was found",
         "check the path, or name the format with --modality",
     ),
+    "CK105": (
+        "the file holds columns of direct identifiers",
+        "leave names, record numbers, telephone numbers and addresses out of the export",
+    ),
     "CK110": (
-        "samples failed a hard check and are left out",
-        "see the local QC report; repair or remove the named samples, then run again",
+        "a hard quality check did not hold",
+        "see the local QC report; repair or remove what it names, then run again",
     ),
     # -- reads, alignments, variants, identity -----------------------------------------------------
     "DA040": (

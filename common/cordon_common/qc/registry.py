@@ -11,6 +11,7 @@ from cordon_common.qc.metagenomics_checks import CHECKS as METAGENOMICS_CHECKS
 from cordon_common.qc.proteomics_checks import CHECKS as PROTEOMICS_CHECKS
 from cordon_common.qc.sample_checks import CHECKS as SAMPLE_CHECKS
 from cordon_common.qc.single_cell_checks import CHECKS as SINGLE_CELL_CHECKS
+from cordon_common.qc.survey_checks import CHECKS as SURVEY_CHECKS
 from cordon_common.qc.verdict import CheckClass, ReasonCode, Scope
 
 CROSS_SITE = "cross-site"
@@ -56,6 +57,7 @@ CROSS_SITE_CHECKS = (
 
 TABLES = (
     CLINICAL_TABLE_CHECKS,
+    SURVEY_CHECKS,
     SAMPLE_CHECKS,
     BATCH_CHECKS,
     # laboratory modalities, one line each: reads, alignments, variants, identity

@@ -89,6 +89,11 @@ class ReasonCode(StrEnum):
     CHECKS_CONTRADICT_VERDICT = "checks_contradict_verdict"
     OTHER_PROFILE = "other_profile"
     TOO_FEW_SITES = "too_few_sites"
+    # clinical tables without a study
+    QUASI_IDENTIFIER = "quasi_identifier"
+    FUTURE_DATE = "future_date"
+    DATE_ORDER = "date_order"
+    TEMPORAL_LEAKAGE = "temporal_leakage"
     # samples and their files, any modality
     FILE_UNREADABLE = "file_unreadable"
     CHECK_CRASHED = "check_crashed"

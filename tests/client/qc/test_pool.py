@@ -1,13 +1,18 @@
 """Work is done here, in processes or on a cluster, with the same result."""
 
 import sys
+import threading
 
+import psutil
 import pytest
 
+from cordon_client.qc.clinical.modality import CLINICAL
 from cordon_client.qc.modalities import modality_named
+from cordon_client.qc.modality import SampleFiles
 from cordon_client.qc.pool import Where, carry_out_all
-from cordon_common.error_codes import CODES
-from cordon_common.errors import UnreachableError, UsageError
+from cordon_client.qc.work import Work
+from cordon_common.errors import SystemFault, UnreachableError, UsageError
+from cordon_common.qc.profile import builtin_profile
 
 
 def test_an_unknown_modality_is_refused_by_code_with_the_known_ones():
@@ -31,5 +36,64 @@ def test_ray_that_is_not_installed_is_said_by_code(monkeypatch):
     assert caught.value.code == "US051"
 
 
-def test_a_killed_worker_has_a_code_that_speaks_of_memory():
-    assert "memory" in CODES["SY050"].fix
+@pytest.fixture
+def works(tmp_path):
+    """Six tables, one of them empty."""
+    for number in range(6):
+        text = (
+            "" if number == 4 else "x,y\n" + "".join(f"{i},{i % 2}\n" for i in range(20 + number))
+        )
+        (tmp_path / f"{number}.csv").write_text(text)
+    profile = builtin_profile("clinical.v1")
+    return [
+        Work(CLINICAL, (SampleFiles(f"s{n}", (tmp_path / f"{n}.csv",)),), profile) for n in range(6)
+    ]
+
+
+class Counting:
+    def __init__(self):
+        self.done = set()
+
+    def reading(self, index, done, total):
+        pass
+
+    def finished(self, index):
+        self.done.add(index)
+
+
+def test_processes_give_what_one_process_gives_in_the_order_of_the_work(works):
+    alone, many = Counting(), Counting()
+    expected = carry_out_all(works, Where(), alone)
+    assert carry_out_all(works, Where(jobs=2), many) == expected
+    assert alone.done == many.done == set(range(6))
+    assert [found[0].sample for found in expected] == [f"s{n}" for n in range(6)]
+    assert [r.check for r in expected[4][0].results] == ["sample.readable"]
+
+
+def test_a_worker_that_is_killed_is_said_by_code(works):
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    ended = threading.Event()
+
+    def kill_workers():
+        while not ended.wait(0.05):
+            for child in psutil.Process().children(recursive=True):
+                if child.pid not in before and "spawn_main" in " ".join(child.cmdline()):
+                    child.kill()
+                    return
+
+    killer = threading.Thread(target=kill_workers)
+    killer.start()
+    try:
+        with pytest.raises(SystemFault) as caught:
+            carry_out_all(works, Where(jobs=2), Counting())
+    finally:
+        ended.set()
+        killer.join()
+    assert caught.value.code == "SY050"
+
+
+@pytest.mark.slow
+def test_a_ray_cluster_gives_what_one_process_gives(works):
+    assert carry_out_all(works, Where(ray="local"), Counting()) == carry_out_all(
+        works, Where(), Counting()
+    )

@@ -230,17 +230,30 @@ def test_patients_with_both_outcomes_warn(make_study, number, check):
 
 
 @pytest.mark.parametrize(
-    "name", ["patient_name", "MRN", "e-mail", "Date of Birth", "ssn", "postcode", "first_name"]
+    "name", ["patient_name", "MRN", "e-mail", "ssn", "first_name", "Name", "phone_number"]
 )
-def test_unread_columns_that_look_like_identifiers_warn(study, check, name):
+def test_unread_columns_of_direct_identifiers_block(study, check, name):
     qc = check(study, cohort() | {name: ["secret"] * N, "ward": ["W1"] * N})
-    assert results(qc, "cohort.identifiers").severity is Severity.WARN
+    assert results(qc, "cohort.identifiers").severity is Severity.FAIL
     assert results(qc, "cohort.identifiers").value == 1.0
+    with pytest.raises(CheckFailed) as caught:
+        qc.require_trainable()
+    assert caught.value.code == "CK105"
+
+
+@pytest.mark.parametrize("name", ["Date of Birth", "postcode", "birth_date", "city"])
+def test_unread_columns_of_indirect_identifiers_warn(study, check, name):
+    qc = check(study, cohort() | {name: ["secret"] * N})
+    assert results(qc, "cohort.quasi-identifiers").severity is Severity.WARN
+    assert results(qc, "cohort.identifiers").severity is Severity.PASS
+    qc.require_trainable()
 
 
 def test_harmless_extra_columns_do_not_warn(study, check):
-    extra = {name: [1] * N for name in ("ward", "device", "hostname_count", "address_book")}
-    extra.pop("address_book")
+    extra = {
+        name: [1] * N
+        for name in ("ward", "device", "hostname_count", "clinic_name", "birth_weight")
+    }
     assert results(check(study, cohort() | extra), "cohort.identifiers").value == 0.0
 
 
