@@ -1,10 +1,12 @@
 """Kills processes of a running federation at random, and counts what that cost the ledgers.
 
-python -m benchmarks.chaos [--kills 20] [--seed N] [--json FILE] [--keep DIR]
+python -m benchmarks.chaos [--kills 20] [--per-campaign 5] [--bursts 0.2] [--seed N] [--json FILE]
+                           [--keep DIR]
 
 Real processes on loopback, real studies on synthetic patients. SIGKILL hits a vault, a gateway's
 supervisor or its node, the SuperLink, the ServerApp's process or the coordinator, at any moment of
-a campaign. What an init system restarts is restarted after half a second, and a campaign that
+a campaign; a share of the kills (bursts) does not wait until the campaign has gone a step further
+since the last one. What an init system restarts is restarted after half a second, and a campaign that
 nobody carries any more is resumed as a person would, with `cordon study resume`.
 
 A charge error is a release charged that an undisturbed campaign does not charge, or the other way
@@ -41,15 +43,21 @@ if TYPE_CHECKING:
     from cordon_server.demo.federation import Federation
 
 KINDS = ("vault", "gateway", "node", "superlink", "serverapp", "coordinator")
-KILLS_PER_CAMPAIGN = 5
 PAUSE_MAX_S = 2.5
-BURST_SHARE = 0.2
 BURST_MAX_S = 1.5
 RESUME_EVERY_S = 1.0
 QUIET_S = 20.0
 STUCK_S = 240.0
 _STEPS = {"round.finished", "phase.finished", "campaign.finished"}
 _ENDS_RUN = {"serverapp", "coordinator"}
+
+
+@dataclass(frozen=True)
+class Violence:
+    """How hard a campaign is hit; bursts: share of kills that do not wait for the next step."""
+
+    per_campaign: int = 5
+    bursts: float = 0.2
 
 
 @dataclass
@@ -113,13 +121,19 @@ class Disturber:
     """Carries one campaign to its end while killing processes, and resumes it when needed."""
 
     def __init__(
-        self, consortium: Consortium, witness: Witness, victims: Victims, kills: int
+        self,
+        consortium: Consortium,
+        witness: Witness,
+        victims: Victims,
+        kills: int,
+        bursts: float = 0.0,
     ) -> None:
         self._consortium = consortium
         self._witness = witness
         self._victims = victims
         self._rng = victims.rng
         self._kills_left = kills
+        self._bursts = bursts
         self._started_s = time.monotonic()
         self.trial = Trial(consortium.launch())
         self._seen = 0
@@ -191,7 +205,7 @@ class Disturber:
         self.trial.kills.append(Kill(name, state.phase, state.round, at, since_start_s))
         self._kills_left -= 1
         self._must_resume |= name in _ENDS_RUN
-        burst = self._rng.random() < BURST_SHARE
+        burst = self._rng.random() < self._bursts
         self._waits_for_step = not burst
         self._next_kill_s = time.monotonic() + self._rng.uniform(0, BURST_MAX_S)
 
@@ -214,7 +228,9 @@ class Disturber:
         return self._consortium.coordinator_answers() and run_has_ended(home, run)
 
 
-def kill_at_random(folder: Path, *, kills: int, seed: int) -> tuple[list[Trial], list[Line]]:
+def kill_at_random(
+    folder: Path, *, kills: int, seed: int, violence: Violence = Violence()
+) -> tuple[list[Trial], list[Line]]:
     """Run campaigns until so many processes were killed; return them and what must hold."""
     victims = Victims(np.random.default_rng(seed))
     with Consortium(folder) as consortium:
@@ -225,7 +241,8 @@ def kill_at_random(folder: Path, *, kills: int, seed: int) -> tuple[list[Trial],
         print(_HEAD, flush=True)
         trials: list[Trial] = []
         while (left := kills - sum(len(trial.kills) for trial in trials)) > 0:
-            trial = Disturber(consortium, witness, victims, min(left, KILLS_PER_CAMPAIGN)).run()
+            now = min(left, violence.per_campaign)
+            trial = Disturber(consortium, witness, victims, now, violence.bursts).run()
             trial.charges = charges_of(federation, trial.campaign)
             _show(trial, undisturbed)
             trials.append(trial)
@@ -341,7 +358,10 @@ def main() -> int:
     started_s = time.monotonic()
     with contextlib.ExitStack() as stack:
         folder = options.keep or stack.enter_context(tempfile.TemporaryDirectory(prefix="kills-"))
-        trials, lines = kill_at_random(Path(folder), kills=options.kills, seed=options.seed)
+        violence = Violence(options.per_campaign, options.bursts)
+        trials, lines = kill_at_random(
+            Path(folder), kills=options.kills, seed=options.seed, violence=violence
+        )
     _show_waits(trials)
     print(f"{len(trials)} campaigns, {time.monotonic() - started_s:.0f} s in all")
     for line in lines:
@@ -361,6 +381,8 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--per-campaign", type=int, default=Violence.per_campaign)
+    parser.add_argument("--bursts", type=float, default=Violence.bursts, help="a share, 0 to 1")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(2**32))
     parser.add_argument("--json", type=Path)
     parser.add_argument("--keep", type=Path, help="run in this new folder and leave it, with logs")

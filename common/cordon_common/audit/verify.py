@@ -11,6 +11,12 @@ from typing import TYPE_CHECKING
 from cordon_common.audit.bundle import Bundle, read_bundle
 from cordon_common.audit.chain import check_chain
 from cordon_common.audit.coordinator import check_coordinator
+from cordon_common.audit.heads import (
+    check_cosigned,
+    check_cosigned_is_known,
+    check_same_log,
+    check_witnessed,
+)
 from cordon_common.audit.reconcile import check_together
 from cordon_common.audit.result import AuditResult, BundleAudit, Row, judge
 from cordon_common.audit.site import check_site
@@ -49,7 +55,12 @@ def verify_bundles(paths: Sequence[Path], *, trusted: Sequence[PublicKey] = ()) 
         parts.append(part)
         if view is not None:
             (sites if bundle.manifest.role == "site" else coordinators).append((bundle, view))
-    parts.append(BundleAudit("all together", "", check_together(sites, coordinators)))
+    together = (
+        *check_together(sites, coordinators),
+        check_same_log(sites, coordinators),
+        check_cosigned_is_known(sites, coordinators),
+    )
+    parts.append(BundleAudit("all together", "", together))
     return AuditResult(tuple(parts))
 
 
@@ -67,9 +78,9 @@ def _verify(bundle: Bundle, trusted: Sequence[PublicKey]) -> tuple[BundleAudit, 
     view = View.of(bundle.parsed[0])
     spending: tuple[Spending, ...] = ()
     if bundle.manifest.role == "site":
-        rows += check_site(bundle, view, trusted)
+        rows += (*check_site(bundle, view, trusted), check_witnessed(view))
         costs, spending = check_spending(bundle, view)
         rows += costs
     else:
-        rows += check_coordinator(bundle, view, trusted)
+        rows += (*check_coordinator(bundle, view, trusted), check_cosigned(bundle, view))
     return BundleAudit(bundle.title, bundle.file, rows, spending), view

@@ -47,6 +47,7 @@ from cordon_common.ledger.entries import (
     UsedRelease,
     parse_entry,
 )
+from cordon_common.ledger.offers import cosigned_entry
 from cordon_common.ledger.receipt import make_receipt
 from cordon_common.ledger.site import SiteLedger
 from cordon_common.privacy.schedule import planned_events
@@ -170,6 +171,7 @@ class Consortium:
         event = {"qc": plan.qc, "train": plan.training, "evaluate": plan.evaluation}[slot.phase]
         asked = request_digest(ReleaseRequest(slot=slot), weights or arrays_digest({}))
         ledger = self.ledgers[site]
+        self.look(site, slot)
         ticket = ledger.reserve(slot, asked, event, lambda _charges: None)
         released = digest(f"{site} {slot.key}".encode())
         receipts = []
@@ -188,6 +190,12 @@ class Consortium:
 
         ledger.settle(ticket, released, reply)
         return ReleaseReceived(site=site, slot=slot, release=released, receipt=receipts[0])
+
+    def look(self, site, slot):
+        """Show the site the coordinator's log, and keep its cosignature there."""
+        offer = self.log.offers.make(slot.study, slot.run, [site])[site]
+        line = self.ledgers[site].witness.see(slot.study, slot.run, offer, slot)
+        self.log.append(cosigned_entry(site, self.keys[site].public, offer, line))
 
     def campaign(self, run="run-1", sites=SITES):
         """Run a whole campaign; weights are digests of their round's number."""

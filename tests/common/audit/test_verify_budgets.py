@@ -9,7 +9,7 @@ def test_more_releases_than_the_study_allows_are_caught(consortium):
     consortium.campaign()
     slots = [consortium.slot("train", i, run="run-2") for i in range(12)]
     for slot in slots:
-        consortium.release("north", slot)
+        consortium.log.append(consortium.release("north", slot))
     caught = consortium.audit(consortium.export()).failed
     assert ("site north", "count") in caught
 
@@ -17,7 +17,8 @@ def test_more_releases_than_the_study_allows_are_caught(consortium):
 def test_more_epsilon_than_the_study_declares_is_caught(consortium):
     for run in range(3):
         for number in range(4):
-            consortium.release("north", consortium.slot("train", number, run=f"run-{run}"))
+            slot = consortium.slot("train", number, run=f"run-{run}")
+            consortium.log.append(consortium.release("north", slot))
     privacy = consortium.study.privacy.model_copy(update={"epsilon": 2.0})
     consortium.study = consortium.make_study(privacy=privacy)
     result = consortium.audit(consortium.export()["north"])
