@@ -10,12 +10,13 @@ from cordon_common.privacy.explain import explain
 from cordon_common.privacy.schedule import planned_events, release_grid
 from cordon_common.protocol.layout import dimension, input_columns
 from cordon_common.protocol.parse import parse_model
-from cordon_common.protocol.study import FedAvg
+from cordon_common.protocol.study import FedAvg, assumption
 from cordon_common.protocol.study import Study as StudyModel
 from cordon_common.qc.summary import qc_layout
 
 if TYPE_CHECKING:
     from cordon_common.canonical import Json
+    from cordon_common.privacy.events import Event
     from cordon_common.protocol.study import Study
     from cordon_common.signing import Envelope
 
@@ -32,13 +33,19 @@ class Leaving:
 
 @dataclass(frozen=True)
 class Terms:
-    """What a hospital is told before it says yes."""
+    """What a hospital is told before it says yes.
+
+    epsilon_pld, epsilon_rdp: under the study's trust model, which `assumes` puts into words;
+    epsilon_local: what the same releases cost if it did not hold.
+    """
 
     study: Study
     leaving: tuple[Leaving, ...]
     unprotected: tuple[str, ...]
     epsilon_pld: float
     epsilon_rdp: float
+    epsilon_local: float
+    assumes: str
     meaning: tuple[str, ...]
 
     def as_json(self) -> Json:
@@ -51,6 +58,8 @@ class Terms:
                 for item in self.leaving
             ],
             "unprotected": list(self.unprotected),
+            "trust_model": self.study.privacy.trust_model,
+            "assumes": self.assumes,
         }
 
 
@@ -71,6 +80,7 @@ def terms_of(study: Study) -> Terms:
     train_std = plan.training.noise_std_grid / grid.training
     score_std = plan.evaluation.noise_std_grid / grid.evaluation
     cost = study_epsilon(plan.all_events(), study.privacy.delta, study.privacy.trust_model)
+    masked = study.privacy.trust_model == "secure-sum"
     leaving = (
         Leaving(
             f"quality summary: patients counted in {len(layout.histograms)} public histograms",
@@ -79,11 +89,13 @@ def terms_of(study: Study) -> Terms:
             f"each count ± {qc_std:.1f} patients or more",
         ),
         Leaving(
-            f"{_update(study)}, each patient bounded to length {clip:g}",
+            f"{_update(study)}, each patient bounded to length {clip:g}"
+            + ("; under masks that vanish only in the sum over all sites" if masked else ""),
             plan.rounds,
             dimension(study),
             f"each number {_per_step(study)}± {train_std:.3g} "
-            f"({train_std / clip:.3g} patients' worth)",
+            f"({train_std / clip:.3g} patients' worth)"
+            + (_sum_noise(plan.training, grid.training, clip) if masked else ""),
         ),
         Leaving(
             "evaluation: held-out patients counted by predicted risk and outcome",
@@ -98,6 +110,8 @@ def terms_of(study: Study) -> Terms:
         tuple(_UNPROTECTED[item] for item in study.privacy.unprotected),
         cost.pld,
         cost.rdp,
+        study_epsilon(plan.all_events(), study.privacy.delta).pld,
+        assumption(study),
         explain(plan.all_events(), study.privacy.delta, study.privacy.trust_model).sentences,
     )
 
@@ -114,6 +128,12 @@ def _update(study: Study) -> str:
 
 def _per_step(study: Study) -> str:
     return "of every step's sum " if isinstance(study.training, FedAvg) else ""
+
+
+def _sum_noise(event: Event, steps_per_unit: float, clip: float) -> str:
+    """Say how much noise the honest sites' sum carries; each site's own is its share."""
+    std = event.noise_multiplier * event.sensitivity_grid / steps_per_unit
+    return f" by itself; ± {std:.3g} ({std / clip:.3g} patients' worth) in the sum"
 
 
 def study_of(envelope: Envelope) -> Study:

@@ -80,6 +80,11 @@ class SiteHome:
         return self.root / "vault" / "keys" / "split.key"
 
     @property
+    def sum_secrets(self) -> Path:
+        """Secrets behind the keys of masked sums, one per study; gone once it is trained."""
+        return self.root / "vault" / "keys" / "sums"
+
+    @property
     def ledger(self) -> Path:
         """The privacy ledger."""
         return self.root / "vault" / "ledger.db"

@@ -193,6 +193,10 @@ CODES: dict[str, CodeInfo] = {
     "IN022": CodeInfo(
         "the answer is for another request", "check that both sides run the same version"
     ),
+    "IN030": CodeInfo(
+        "a key of the secure sum is not the one that the roster's hospital signed for this run",
+        "stop: somebody on the way exchanges keys; compare fingerprints with the other hospitals",
+    ),
     # -- checks ------------------------------------------------------------------------------
     "CK020": CodeInfo(
         "fewer sites can take part than the study's minimum",
@@ -206,6 +210,15 @@ CODES: dict[str, CodeInfo] = {
     "CK023": CodeInfo(
         "the site's QC summary contradicts its verdict: a person must look",
         "ask the site; then: cordon study resume NAME --let-in SITE",
+    ),
+    "CK030": CodeInfo(
+        "the masks of a secure sum did not cancel: the sites were not asked the same, or one "
+        "did not follow the protocol",
+        "run cordon audit verify over all bundles to see who was asked what",
+    ),
+    "CK031": CodeInfo(
+        "no attempt of the secure sum was answered by all of its sites",
+        "see who dropped out: cordon study watch; then sign a new version of the study",
     ),
     "CK120": CodeInfo(
         "the file is not an audit bundle",
@@ -254,6 +267,18 @@ CODES: dict[str, CodeInfo] = {
     "PO107": CodeInfo(
         "training was asked for before quality control",
         "check that the coordinator runs the approved study",
+    ),
+    "PO120": CodeInfo(
+        "fewer sites take part in the secure sum than the study or the policy asks for",
+        "wait for the missing sites; then: cordon study resume",
+    ),
+    "PO121": CodeInfo(
+        "the secure sum names another key for this site than the vault holds",
+        "the coordinator asks for the key again by itself; else: cordon study resume",
+    ),
+    "PO122": CodeInfo(
+        "a later attempt of the secure sum was answered already",
+        "resume the campaign from its newest state",
     ),
     "PO110": CodeInfo(
         "this place in the study was already used for another request",

@@ -22,7 +22,12 @@ from cordon_common.ledger.offer import CosignatureText, NoteText, WitnessOffer
 from cordon_common.signing import Envelope
 from cordon_common.strict import StrictModel
 
-Array = npt.NDArray[np.float64] | npt.NDArray[np.int64]
+Array = (
+    npt.NDArray[np.float64]
+    | npt.NDArray[np.int64]
+    | npt.NDArray[np.uint64]
+    | npt.NDArray[np.uint32]
+)
 Arrays = dict[str, Array]
 Rpc = Literal["describe", "qc", "train", "evaluate", "receipts"]
 
@@ -75,6 +80,19 @@ class ReleaseRequest(Witnessed):
     slot: Slot
 
 
+class SumRequest(Witnessed):
+    """Ask for one masked share of a training round's sum.
+
+    roster: the signed key of every site that takes part in this attempt, by name (see
+    `securesum.keys`). All sites get the same bytes; their masks cancel only then.
+    Arrays: `weights` float64 [dimension].
+    """
+
+    kind: Literal["sum-release.v1"] = "sum-release.v1"
+    slot: Slot
+    roster: tuple[Envelope, ...]
+
+
 class ReceiptsRequest(Witnessed):
     """Ask for the site's signed list of what it released in this study."""
 
@@ -83,11 +101,14 @@ class ReceiptsRequest(Witnessed):
     run: RunId
 
 
-Request = DescribeRequest | ReleaseRequest | ReceiptsRequest
+Request = DescribeRequest | ReleaseRequest | SumRequest | ReceiptsRequest
 
 
 class DescribeReply(Cosigned):
-    """The site's signed yes. Arrays: `weights` float64 [dimension], data-independent."""
+    """The site's signed yes. Arrays: `weights` float64 [dimension], data-independent.
+
+    sum_key: where the study asks for masked sums, the site's signed key for them.
+    """
 
     kind: Literal["described.v1"] = "described.v1"
     site: str
@@ -95,12 +116,14 @@ class DescribeReply(Cosigned):
     run: RunId
     weights_digest: Digest
     software: dict[str, str]
+    sum_key: Envelope | None = None
 
 
 class ReleaseReply(Cosigned):
     """A noised release and its receipt.
 
-    Arrays: the released integers (int64). `release_digest` is the digest of the array bytes;
+    Arrays: `release`, the released integers (int64), or `masked`, a share of a masked sum (uint64 or
+    uint32, the study's ring). `release_digest` is the digest of the array bytes;
     `receipt` is the site's signed statement of event, digest and ledger position.
     `verdict` (qc only) is the coarse, undisguised part that the study declares unprotected.
     """
@@ -135,6 +158,7 @@ Reply = DescribeReply | ReleaseReply | ReceiptsReply | Refusal
 Message = Annotated[
     DescribeRequest
     | ReleaseRequest
+    | SumRequest
     | ReceiptsRequest
     | DescribeReply
     | ReleaseReply
@@ -143,6 +167,7 @@ Message = Annotated[
     Field(discriminator="kind"),
 ]
 _MESSAGE: TypeAdapter[Request | Reply] = TypeAdapter(Message)
+_INTEGERS = frozenset(map(np.dtype, (np.int64, np.uint64, np.uint32)))
 _LENGTH = struct.Struct(">I")
 
 
@@ -157,7 +182,7 @@ def decode(data: bytes) -> tuple[Request | Reply, Arrays]:
 
     Raises:
         ProtocolError: PR005 when it is not one of the closed set, PR008 when the arrays are not
-            finite float64 or int64.
+            finite float64, int64, uint64 or uint32.
     """
     end = _end_of_head(data)
     return decode_head(data), _read_arrays(data[end:])
@@ -239,6 +264,6 @@ def _read_arrays(data: bytes) -> Arrays:
         if array.dtype == np.float64:
             if not np.isfinite(array).all():
                 raise ProtocolError("PR008", why="an array holds NaN or infinity")
-        elif array.dtype != np.int64:
+        elif array.dtype not in _INTEGERS:
             raise ProtocolError("PR008", why=f"an array has dtype {array.dtype}")
     return cast("Arrays", arrays)

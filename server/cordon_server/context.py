@@ -201,6 +201,19 @@ def _present(campaign: Campaign, sites: list[str], *, missing: int, deadline_s: 
     return present
 
 
+def sites_present(campaign: Campaign, sites: Collection[str]) -> set[str]:
+    """Return which sites are online now, and tell people who came or went."""
+    return set(sites) & _note_presence(campaign)
+
+
+def wait_for_sites(campaign: Campaign, sites: Collection[str], wanted: int) -> set[str]:
+    """Return which sites are online, waiting up to the round's time limit while too few are."""
+    deadline_s = campaign.waiting.now_s() + campaign.study.timing.round_timeout_s
+    present = _present(campaign, sorted(sites), missing=wanted, deadline_s=deadline_s)
+    _note_presence(campaign)
+    return present
+
+
 def wait_for_roster(campaign: Campaign) -> set[str]:
     """Wait until the whole roster is online or the wait is over; return who is there."""
     deadline_s = campaign.waiting.now_s() + campaign.site_wait_s

@@ -47,6 +47,7 @@ class SiteReply:
     """A site's answer in a phase and round: a checked release, or the code of why there is none.
 
     arrays: the release (int64), kept for qc and evaluate; training releases are kept as digests.
+    attempt: above 0 where a masked sum had to be made again.
     """
 
     site: str
@@ -57,6 +58,7 @@ class SiteReply:
     receipt: Envelope | None = None
     verdict: dict[str, Json] | None = None
     arrays: Arrays = field(default_factory=dict)
+    attempt: int = 0
 
 
 @dataclass(frozen=True)
@@ -254,7 +256,7 @@ class Journal:
             query = select(ReplyRow).where(ReplyRow.campaign == self.campaign)
             if phase is not None:
                 query = query.where(ReplyRow.phase == phase)
-            query = query.order_by(ReplyRow.phase, ReplyRow.round, ReplyRow.site)
+            query = query.order_by(ReplyRow.phase, ReplyRow.round, ReplyRow.attempt, ReplyRow.site)
             return tuple(_reply(row) for row in session.scalars(query))
 
     def rounds(self) -> tuple[RoundRecord, ...]:
@@ -306,6 +308,7 @@ def _reply_row(campaign: str, reply: SiteReply) -> ReplyRow:
         campaign=campaign,
         phase=reply.phase,
         round=reply.round,
+        attempt=reply.attempt,
         site=reply.site,
         code=reply.code,
         release_digest=reply.release_digest,
@@ -320,6 +323,7 @@ def _reply(row: ReplyRow) -> SiteReply:
         site=row.site,
         phase=cast("ReplyPhase", row.phase),
         round=row.round,
+        attempt=row.attempt,
         code=row.code,
         release_digest=row.release_digest,
         receipt=Envelope.model_validate_json(row.receipt) if row.receipt else None,

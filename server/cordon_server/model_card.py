@@ -9,8 +9,9 @@ import numpy as np
 
 from cordon_common.protocol.dictionary import NumberFeature
 from cordon_common.protocol.layout import input_columns, parameter_shapes
+from cordon_common.protocol.study import assumption
 from cordon_server.biomarkers import coefficients
-from cordon_server.spending import epsilon_spent
+from cordon_server.spending import epsilon_spent, local_epsilon_spent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,6 +107,15 @@ def _inputs(study: Study) -> list[Json]:
 
 
 def _privacy(study: Study, replies: Sequence[SiteReply]) -> dict[str, Json]:
+    """Say what each hospital spent under the study's trust model, and what it is by itself."""
+    local = {
+        site: {"epsilon_pld": spent.pld, "epsilon_rdp": spent.rdp}
+        for site, spent in local_epsilon_spent(study, replies).items()
+    }
+    masked: dict[str, Json] = {
+        "colluding_sites": study.privacy.colluding_sites,
+        "spent_locally": local,
+    }
     return {
         "unit": study.cohort.unit,
         "relation": study.privacy.relation,
@@ -117,4 +127,6 @@ def _privacy(study: Study, replies: Sequence[SiteReply]) -> dict[str, Json]:
             for site, spent in epsilon_spent(study, replies).items()
         },
         "unprotected": list(study.privacy.unprotected),
+        "assumes": assumption(study),
+        **(masked if study.privacy.trust_model == "secure-sum" else {}),
     }

@@ -70,6 +70,7 @@ class ReplyRow(Base):
     campaign: Mapped[str] = mapped_column(ForeignKey("campaign.campaign"), primary_key=True)
     phase: Mapped[str] = mapped_column(String(16), primary_key=True)
     round: Mapped[int] = mapped_column(Integer, primary_key=True)
+    attempt: Mapped[int] = mapped_column(Integer, primary_key=True)
     site: Mapped[str] = mapped_column(String(63), primary_key=True)
     code: Mapped[str] = mapped_column(String(5))
     release_digest: Mapped[str] = mapped_column(String(71))

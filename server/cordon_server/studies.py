@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from cordon_common.canonical import canonical_bytes
 from cordon_common.errors import ProtocolError, UsageError
@@ -12,7 +12,7 @@ from cordon_common.ledger.entries import SiteEnrolled, SiteKeyRotated, SiteRevok
 from cordon_common.privacy.calibrate import resolve
 from cordon_common.privacy.schedule import check_headroom
 from cordon_common.protocol.dictionary import Slug
-from cordon_common.protocol.parse import STUDY_TYPE, open_study, parse_model
+from cordon_common.protocol.parse import STUDY_TYPE, open_study, parse_model, with_trust
 from cordon_common.protocol.study import RosterEntry, Study
 from cordon_common.signing import seal
 from cordon_common.strict import StrictModel
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cordon_common.ledger.entries import Body
+    from cordon_common.protocol.study import TrustModel
     from cordon_common.signing import Envelope
     from cordon_server.coordinator import Coordinator
     from cordon_server.roster import EnrolledSite
@@ -70,6 +71,15 @@ def with_roster(study: Study, sites: Sequence[EnrolledSite]) -> Study:
     )
     value = study.model_copy(update={"roster": roster}).as_json()
     return parse_model(Study, value, code="PR001", what="the study does not fit the roster")
+
+
+def under_trust(study: Study, trust: str | None) -> Study:
+    """Return the study under the trust model that a person typed; as it is without one.
+
+    Raises:
+        ProtocolError: PR001 when the study does not fit it.
+    """
+    return with_trust(study, cast("TrustModel", trust)) if trust else study
 
 
 def sign_study(coordinator: Coordinator, draft: Study) -> tuple[Study, Envelope]:

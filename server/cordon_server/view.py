@@ -131,11 +131,8 @@ def _after(view: SiteView, event: ProgressEvent) -> SiteView:
 def event_line(event: ProgressEvent, rounds: int) -> str:
     """Write an event as one plain line for people."""
     code = f" ({event.code})" if event.code else ""
-    if event.event == "round.finished":
-        sites = event.detail.get("sites")
-        who = ", ".join(str(site) for site in sites) if isinstance(sites, list) else ""
-        took_s = float(str(event.detail.get("duration_ms", 0))) / 1000
-        return f"round {event.round + 1} of {rounds} in {took_s:.1f} s with {who}"
+    if event.event.startswith(("round.", "attempt.", "training.")):
+        return _training_line(event, rounds)
     if event.event == "phase.started":
         return f"phase {event.phase}"
     if event.event == "phase.finished":
@@ -146,3 +143,23 @@ def event_line(event: ProgressEvent, rounds: int) -> str:
     if event.site:
         return f"{event.site} {event.event.removeprefix('site.')}{code}"
     return f"{event.event.replace('.', ' ')}{code}"
+
+
+def _training_line(event: ProgressEvent, rounds: int) -> str:
+    if event.event == "round.finished":
+        took_s = float(str(event.detail.get("duration_ms", 0))) / 1000
+        who = _listed(event.detail.get("sites"))
+        return f"round {event.round + 1} of {rounds} in {took_s:.1f} s with {who}"
+    if event.event == "attempt.void":
+        number = int(str(event.detail.get("attempt", 0))) + 1
+        missing = _listed(event.detail.get("missing")) or "nobody"
+        return (
+            f"round {event.round + 1}: attempt {number} is void, missing {missing}; "
+            "what the others sent stays masked"
+        )
+    done = event.detail.get("rounds")
+    return f"training ends after {done} of {rounds} rounds: void attempts used up the others"
+
+
+def _listed(names: object) -> str:
+    return ", ".join(str(name) for name in names) if isinstance(names, list) else ""

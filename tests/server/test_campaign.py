@@ -54,7 +54,7 @@ def test_the_weights_are_those_of_a_loop_over_plain_sums(federation):
     for number in range(4):
         total = np.zeros(5, dtype=np.int64)
         for hospital in federation.hospitals.values():
-            slot = type("Slot", (), {"phase": "train", "round": number})()
+            slot = type("Slot", (), {"phase": "train", "round": number, "attempt": 0})()
             exact = hospital.exact(study, slot, {"weights": weights})
             total += hospital.noised(study, slot, plan.training, exact)
         gradient = total / 2.0**study.training.grid_bits / study.training.divisor

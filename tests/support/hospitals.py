@@ -10,11 +10,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import numpy as np
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from cordon_client.vault.masking import Masking
+from cordon_client.vault.sum_keys import SumKeys
 from cordon_common.canonical import canonical_bytes
 from cordon_common.enrolment import REQUEST_TYPE, EnrolmentRequest
 from cordon_common.errors import CordonError, error_for
@@ -35,6 +38,7 @@ from cordon_common.wire import (
     ReceiptsRequest,
     ReleaseReply,
     ReleaseRequest,
+    SumRequest,
     arrays_digest,
     decode,
     encode,
@@ -106,6 +110,8 @@ class FakeHospital:
         chance = 1 / (1 + np.exp(-3 * self.inputs[:, 0]))
         self.labels = (rng.uniform(size=patients) < chance).astype(float)
         self.studies = {}
+        policy = SimpleNamespace(study=SimpleNamespace(min_sites=2))
+        self.masking = Masking(self.key, name, policy, SumKeys(folder / f"{name}-sums"))
         self.verdict = CohortVerdict(
             profile="clinical-table.v1",
             severity=Severity.PASS,
@@ -154,11 +160,11 @@ class FakeHospital:
                     cosignature=cosignature,
                 )
             )
-        assert isinstance(message, ReleaseRequest)
+        assert isinstance(message, ReleaseRequest | SumRequest)
         slot = message.slot
         cosignature = self.ledger.witness.see(slot.study, slot.run, message.witness, slot)
         asked = request_digest(message, arrays_digest(arrays))
-        return with_cosignature(self.release(slot, arrays, asked), cosignature)
+        return with_cosignature(self.release(message, arrays, asked), cosignature)
 
     def describe(self, message):
         if message.study not in self.studies:
@@ -172,21 +178,27 @@ class FakeHospital:
             weights_digest=arrays_digest(weights),
             software={"cordon-client": "0.1.0"},
             cosignature=cosignature,
+            sum_key=self.masking.announce(self.studies[message.study], message.run),
         )
         return encode(reply, weights)
 
     def initial_weights(self, study):
         return np.linspace(-0.1, 0.1, dimension(study))
 
-    def release(self, slot, arrays, asked):
+    def release(self, message, arrays, asked):
+        slot = message.slot
         study = self.studies[slot.study]
         plan = planned_events(study)
-        event = {"qc": plan.qc, "train": plan.training, "evaluate": plan.evaluation}[slot.phase]
+        share = self.masking.share_of(study, message)
+        training = plan.training if share is None else plan.training_among(share.sites)
+        event = {"qc": plan.qc, "train": training, "evaluate": plan.evaluation}[slot.phase]
         ticket = self.ledger.reserve(slot, asked, event, lambda charges: None)
         if isinstance(ticket, StoredReply):
             return ticket.reply
         values = self.noised(study, slot, event, self.exact(study, slot, arrays))
         released = {"release": values}
+        if share is not None:
+            released = self.masking.mask(share, values, asked, study.training.ring_bits)
         return self.ledger.settle(
             ticket, arrays_digest(released), lambda at: self.reply(ticket, released, at)
         )
@@ -246,7 +258,8 @@ class FakeHospital:
     def noised(self, study, slot, event, exact):
         grid = release_grid(study)
         gamma = {"qc": grid.qc, "train": grid.training, "evaluate": grid.evaluation}[slot.phase]
-        seed = hashlib.sha256(f"{self.name}|{slot.phase}|{slot.round}".encode()).digest()
+        text = f"{self.name}|{slot.phase}|{slot.round}" + (f"|{slot.attempt}" * (slot.attempt > 0))
+        seed = hashlib.sha256(text.encode()).digest()
         noise = np.random.default_rng(int.from_bytes(seed)).normal(size=exact.size)
         return np.rint(exact * gamma).astype(np.int64) + np.rint(
             noise * event.noise_std_grid

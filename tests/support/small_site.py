@@ -21,8 +21,9 @@ from cordon_common.ledger.receipt import Receipt
 from cordon_common.privacy.calibrate import resolve
 from cordon_common.protocol.parse import STUDY_TYPE, parse_model
 from cordon_common.protocol.study import Study
+from cordon_common.securesum.keys import announce, key_of_run
 from cordon_common.signing import SigningKey, seal
-from cordon_common.wire import ReleaseRequest, Slot, decode_head, encode, split
+from cordon_common.wire import ReleaseRequest, Slot, SumRequest, decode_head, encode, split
 
 POLICY = Path(__file__).parents[2] / "configs" / "policies" / "standard.yaml"
 RUN = "run-1"
@@ -95,6 +96,7 @@ class Site:
     home: SiteHome
     coordinator: SigningKey
     study: Study
+    peers: dict
 
     def sign(self, **changes):
         """Sign a variation of the study; noise is computed for it."""
@@ -145,6 +147,17 @@ class Site:
         log.close()
         return offer
 
+    def announcement(self, peer, **changes):
+        """The signed key of another hospital for masked sums; `changes` replace what it says."""
+        place = {"study": self.study.digest, "run": RUN, "site": peer} | changes
+        own = key_of_run(peer.encode() * 4, study=place["study"], run=place["run"])
+        return announce(self.peers[peer], own, **place)
+
+    def sum_request(self, roster, round_=0, weights=None, study=None, run=RUN, attempt=0):
+        digest = (study or self.study).digest
+        slot = Slot(study=digest, run=run, phase="train", round=round_, attempt=attempt)
+        return self.ask(SumRequest(slot=slot, roster=tuple(roster)), weights)
+
     def signed_study_bytes(self):
         """The study as a file in YAML (JSON is YAML)."""
         return canonical_bytes(self.study.as_json())
@@ -160,22 +173,20 @@ def kept(reply):
     return encode(decode_head(head).model_copy(update={"cosignature": None})) + arrays
 
 
-def make_site(root, cohort, approve=True, **changes):
+def make_site(root, cohort, approve=True, peers=("south",), policy=POLICY, **changes):
     home = SiteHome(root)
     config = SiteConfig(name="north", dataset=Dataset(id="main", file=str(cohort)))
-    create_site(home, config, POLICY, clock=clock)
+    create_site(home, config, policy, clock=clock)
     coordinator = SigningKey.generate()
     trust_coordinator(home.policy_file, coordinator.public, "test coordinator")
+    peers = {name: SigningKey.generate() for name in peers}
     roster = [
         {"site": name, "key": str(key.public), "expected_patients": 120}
-        for name, key in (
-            ("north", SigningKey.load(home.identity_key)),
-            ("south", SigningKey.generate()),
-        )
+        for name, key in {"north": SigningKey.load(home.identity_key), **peers}.items()
     ]
     value = study_value(roster, **changes)
     study = resolve(parse_model(Study, value, code="PR001", what="test study"))
-    site = Site(home, coordinator, study)
+    site = Site(home, coordinator, study, peers)
     if approve:
         site.approve(seal(coordinator, STUDY_TYPE, study.as_json()))
     return site

@@ -59,6 +59,9 @@ def terms_view(terms: Terms, lifetime: tuple[float, float, float]) -> Renderable
         f"epsilon {terms.epsilon_pld:.3f} at delta {study.privacy.delta:g} per patient "
         f"(cross-check {terms.epsilon_rdp:.3f})",
     )
+    cost.add_row("assumes", terms.assumes)
+    if study.privacy.trust_model == "secure-sum":
+        cost.add_row("otherwise", f"epsilon {terms.epsilon_local:.3f}, whoever tells whom")
     cost.add_row("means", "\n".join(terms.meaning))
     cost.add_row(
         "budget", f"lifetime {budget:g}; held before {held:.3f}, with this study {after:.3f}"
@@ -70,23 +73,26 @@ def terms_view(terms: Terms, lifetime: tuple[float, float, float]) -> Renderable
 
 
 def budget_table(view: BudgetView) -> RenderableType:
-    """Show the lifetime budget and every study that uses it."""
+    """Show the lifetime budget and every study that uses it; alone: without counting on masks."""
     table = Table(
         box=box.SIMPLE_HEAD,
         title=f"Privacy budget: {view.held_epsilon:.3f} of {view.lifetime_epsilon:g} held "
-        f"(delta {view.lifetime_delta:g})",
+        f"(delta {view.lifetime_delta:g}, counted under the trust model {view.trust_model})",
         title_justify="left",
     )
     table.add_column("study", overflow="fold")
     table.add_column("state")
-    for heading in ("planned", "spent", "delta", "releases"):
+    table.add_column("trust model")
+    for heading in ("planned", "spent", "alone", "delta", "releases"):
         table.add_column(heading, justify="right")
     for study in view.studies:
         table.add_row(
             study.name,
             "closed" if study.closed else "open",
+            study.trust_model,
             f"{study.planned_epsilon:.3f}",
             f"{study.spent_epsilon:.3f}",
+            f"{study.local_spent_epsilon:.3f}",
             f"{study.delta:g}",
             str(study.releases),
         )

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from cordon_client.models.registry import initial_weights
+from cordon_client.vault.state import Released
 from cordon_common.canonical import digest
 from cordon_common.errors import BudgetExhausted, CordonError, PolicyRefused, ProtocolError
 from cordon_common.ledger.receipt import make_receipt
 from cordon_common.ledger.site import StoredReply
+from cordon_common.privacy.events import SecureSumRelease
 from cordon_common.privacy.schedule import planned_events
 from cordon_common.wire import (
     DescribeReply,
@@ -26,6 +28,7 @@ from cordon_common.wire import (
     ReceiptsRequest,
     ReleaseReply,
     ReleaseRequest,
+    SumRequest,
     arrays_digest,
     decode,
     encode,
@@ -36,6 +39,10 @@ from cordon_common.wire import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
+    import numpy.typing as npt
+
+    from cordon_client.vault.masking import Share
     from cordon_client.vault.state import VaultState
     from cordon_common.ledger.charges import Charge
     from cordon_common.ledger.log import Position
@@ -70,14 +77,14 @@ class Airlock:
             if isinstance(message, ReceiptsRequest) and rpc == "receipts":
                 study_digest = message.study
                 return self._receipts(message)
-            if isinstance(message, ReleaseRequest) and rpc == message.slot.phase:
+            if isinstance(message, ReleaseRequest | SumRequest) and rpc == message.slot.phase:
                 study_digest = message.slot.study
                 asked = request_digest(message, arrays_digest(arrays))
                 study = self._state.approved_study(study_digest)
                 cosignature = self._state.ledger.witness.see(
                     study_digest, message.slot.run, message.witness, message.slot
                 )
-                reply = self._release(study, message.slot, arrays, asked)
+                reply = self._release(study, message, arrays, asked)
                 return with_cosignature(reply, cosignature)
             raise ProtocolError("PR005", why=f"this is not a request for {rpc}")
         except CordonError as error:
@@ -101,6 +108,7 @@ class Airlock:
                 weights_digest=arrays_digest(weights),
                 software=self._state.software,
                 cosignature=cosignature,
+                sum_key=self._state.masking.announce(study, message.run),
             ),
             weights,
         )
@@ -121,12 +129,16 @@ class Airlock:
             )
         )
 
-    def _release(self, study: Study, slot: Slot, arrays: Arrays, asked: str) -> bytes:
-        event = _planned_event(study, slot)
+    def _release(
+        self, study: Study, message: ReleaseRequest | SumRequest, arrays: Arrays, asked: str
+    ) -> bytes:
+        slot = message.slot
         with self._slot_lock(slot.key):
             stored = self._state.ledger.stored_reply(slot, asked)
             if stored is not None:
                 return stored
+            share = self._state.masking.share_of(study, message)
+            event = _planned_event(study, slot, share)
             self._state.check_request(study, slot, arrays)
 
             def admit(charges: Sequence[Charge]) -> None:
@@ -137,6 +149,8 @@ class Airlock:
             if isinstance(outcome, StoredReply):
                 return outcome.reply
             released = self._state.compute(study, slot, event, arrays)
+            if share is not None:
+                released = self._masked(study, share, asked, released)
             release_digest = arrays_digest(released.arrays)
 
             def make_reply(position: Position) -> bytes:
@@ -160,12 +174,17 @@ class Airlock:
         self._state.after_release(study, slot, arrays)
         return reply
 
+    def _masked(self, study: Study, share: Share, asked: str, released: Released) -> Released:
+        """Hide a computed share under the masks of its attempt; only this may leave."""
+        noised = cast("npt.NDArray[np.int64]", released.arrays["release"])
+        return Released(self._state.masking.mask(share, noised, asked, study.training.ring_bits))
+
     def _slot_lock(self, key: str) -> threading.Lock:
         return self._locks[hash(key) % _LOCKS]
 
 
-def _planned_event(study: Study, slot: Slot) -> Event:
-    """Look up what the approved study allows in a slot.
+def _planned_event(study: Study, slot: Slot, share: Share | None) -> Event:
+    """Look up what the approved study allows in a slot; a share of noise depends on the others.
 
     Raises:
         PolicyRefused: PO106 when the slot is not in the study's plan.
@@ -174,7 +193,9 @@ def _planned_event(study: Study, slot: Slot) -> Event:
     rounds = {"qc": 1, "train": plan.rounds, "evaluate": 1}[slot.phase]
     if slot.round >= rounds or slot.attempt >= study.timing.max_attempts:
         raise PolicyRefused("PO106")
-    return {"qc": plan.qc, "train": plan.training, "evaluate": plan.evaluation}[slot.phase]
+    if slot.phase == "train":
+        return plan.training if share is None else plan.training_among(share.sites)
+    return {"qc": plan.qc, "evaluate": plan.evaluation}[slot.phase]
 
 
 def _admit(study: Study, slot: Slot, event: Event, charges: Sequence[Charge]) -> None:
@@ -182,7 +203,10 @@ def _admit(study: Study, slot: Slot, event: Event, charges: Sequence[Charge]) ->
 
     Raises:
         BudgetExhausted: BU002 when every release of this kind is used up.
+        PolicyRefused: PO122 for an attempt at a masked sum before one that was made already.
     """
+    if isinstance(event, SecureSumRelease):
+        _require_newest(slot, charges)
     plan = planned_events(study)
     planned = {"qc": 1, "training": plan.rounds, "evaluation": 1}[event.purpose]
     used = sum(
@@ -190,3 +214,13 @@ def _admit(study: Study, slot: Slot, event: Event, charges: Sequence[Charge]) ->
     )
     if used >= planned:
         raise BudgetExhausted("BU002", why=f"{used} of {planned} {event.purpose} releases are used")
+
+
+def _require_newest(slot: Slot, charges: Sequence[Charge]) -> None:
+    made = [
+        (charge.slot.round, charge.slot.attempt)
+        for charge in charges
+        if (charge.study, charge.slot.run, charge.slot.phase) == (slot.study, slot.run, slot.phase)
+    ]
+    if made and (slot.round, slot.attempt) <= max(made):
+        raise PolicyRefused("PO122")

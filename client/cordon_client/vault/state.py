@@ -20,6 +20,7 @@ from cordon_client.training.scoring import score_counts
 from cordon_client.vault.budget import budget_left
 from cordon_client.vault.cohort import fingerprint, load_cohort
 from cordon_client.vault.local_report import keep_model_report, keep_qc_report
+from cordon_client.vault.masking import Masking
 from cordon_client.vault.policy import (
     check_lifetime,
     check_permit,
@@ -27,6 +28,7 @@ from cordon_client.vault.policy import (
     load_policy,
     policy_entry,
 )
+from cordon_client.vault.sum_keys import SumKeys
 from cordon_common.errors import CordonError, DataError, PolicyRefused, ProtocolError
 from cordon_common.ledger.entries import DataRegistered, QcVerdict, SiteOpened
 from cordon_common.ledger.site import SiteLedger
@@ -76,6 +78,7 @@ class VaultState:
         self._studies: dict[str, Study] = {}
         self._loading = threading.Lock()
         self.key = SigningKey.load(home.identity_key)
+        self.masking = Masking(self.key, self._config.name, self._policy, SumKeys(home.sum_secrets))
         self.software = {name: version(name) for name in _SOFTWARE}
         data = self._data()
         self.ledger = SiteLedger.open(
@@ -88,6 +91,13 @@ class VaultState:
         self.ledger.record(SiteOpened(software=self.software))
         self.ledger.record(policy_entry(self._policy))
         self.ledger.record(data)
+        self._forget_keys()
+
+    def _forget_keys(self) -> None:
+        """Forget the keys of trained studies, should the last vault have died before it did."""
+        for charge in self.ledger.charges():
+            if charge.event.purpose == "evaluation":
+                self.masking.forget(charge.study)
 
     def _data(self) -> DataRegistered:
         file, limit = Path(self._config.dataset.file), self._config.limits.data_file_bytes
@@ -215,8 +225,12 @@ class VaultState:
         return release_round(cohort.train, weights, study, event)
 
     def after_release(self, study: Study, slot: Slot, arrays: Arrays) -> None:
-        """Keep what the hospital wants to read about a finished step; nothing of it leaves."""
+        """Keep what the hospital wants to read about a finished step; nothing of it leaves.
+
+        Training is over: the keys of masked sums are forgotten.
+        """
         if slot.phase == "evaluate":
+            self.masking.forget(study.digest)
             cohort, weights = self.cohort(study), _weights(arrays)
             self._keep_report(lambda: keep_model_report(self._home, study, cohort, weights))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cordon_common.audit.result import judge
 from cordon_common.audit.runs import runs_of
+from cordon_common.audit.sums import check_sums
 from cordon_common.ledger.bundle import study_file
 from cordon_common.ledger.entries import (
     CampaignClosed,
@@ -18,7 +19,7 @@ from cordon_common.ledger.entries import (
     RoundStarted,
     SiteDescribed,
 )
-from cordon_common.wire import ReleaseRequest, arrays_digest, request_digest
+from cordon_common.wire import arrays_digest, request_digest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +43,7 @@ def check_coordinator(bundle: Bundle, view: View, trusted: Sequence[PublicKey]) 
         _used(runs),
         _chain(runs),
         _asked(runs),
+        *check_sums(runs),
         _model(runs),
     )
 
@@ -183,12 +185,14 @@ def _asked(runs: Sequence[Run]) -> Row:
                 continue  # the row on receipts fails
             if asked is None:
                 unproven.append(f"{body.site} {_place(body)}: the log names no weights for it")
-            elif receipt.request_digest != request_digest(ReleaseRequest(slot=body.slot), asked):
+            elif (request := run.request(body.slot)) is None:
+                unproven.append(f"{body.site} {_place(body)}: the log does not name the sum's keys")
+            elif receipt.request_digest != request_digest(request, asked):
                 problems.append(f"{body.site} {_place(body)} was asked on other weights")
             count += 1
     return judge(
         "weights",
-        "every site was asked on the weights that the log names",
+        "every site was asked on the weights, and with the keys, that the log names",
         f"{count} requests recomputed",
         problems=problems,
         unproven=unproven,

@@ -7,14 +7,23 @@ from typing import TYPE_CHECKING, TypeVar
 
 from cordon_common.audit.views import View
 from cordon_common.errors import CordonError
-from cordon_common.ledger.entries import Body, CampaignClosed, ReleaseReceived
+from cordon_common.ledger.entries import (
+    Body,
+    CampaignClosed,
+    ReleaseReceived,
+    RoundStarted,
+    SumKeyReceived,
+)
 from cordon_common.ledger.receipt import open_receipt
 from cordon_common.signing import PublicKey
+from cordon_common.wire import ReleaseRequest, SumRequest
 
 if TYPE_CHECKING:
     from cordon_common.ledger.entries import Entry
     from cordon_common.ledger.receipt import Receipt
     from cordon_common.protocol.study import Study
+    from cordon_common.signing import Envelope
+    from cordon_common.wire import Request, Slot
 
 B = TypeVar("B", bound=Body)
 
@@ -43,6 +52,32 @@ class Run:
             (body.site, body.release)
             for body in self.all(ReleaseReceived)
             if body.slot.phase == phase and number in {None, body.slot.round}
+        }
+
+    def request(self, slot: Slot) -> Request | None:
+        """Return the message, without its arrays, that the sites of a slot must have been asked.
+
+        Of a masked sum it names the keys that the sites had announced by then. None when the log
+        does not tell.
+        """
+        if slot.phase != "train" or self.protocol is None:
+            return ReleaseRequest(slot=slot)
+        if self.protocol.privacy.trust_model == "local":
+            return ReleaseRequest(slot=slot)
+        for entry, started in self.view.all(RoundStarted):
+            if (started.round, started.attempt) == (slot.round, slot.attempt):
+                keys = self._keys_before(entry.seq)
+                if set(started.sites) <= set(keys):
+                    return SumRequest(
+                        slot=slot, roster=tuple(keys[site] for site in sorted(started.sites))
+                    )
+        return None
+
+    def _keys_before(self, seq: int) -> dict[str, Envelope]:
+        return {
+            body.site: body.announcement
+            for entry, body in self.view.all(SumKeyReceived)
+            if entry.seq < seq
         }
 
     def receipt(self, body: ReleaseReceived) -> Receipt | str:

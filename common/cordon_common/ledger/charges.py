@@ -32,10 +32,19 @@ if TYPE_CHECKING:
 class Charge:
     """One release that the budget paid for, settled or not; `seq` is its reservation."""
 
-    study: str
-    slot_key: str
+    slot: Slot
     event: Event
     seq: int
+
+    @property
+    def study(self) -> str:
+        """The study that it belongs to."""
+        return self.slot.study
+
+    @property
+    def slot_key(self) -> str:
+        """The slot as one line of text."""
+        return self.slot.key
 
 
 @dataclass(frozen=True)
@@ -119,24 +128,25 @@ class SiteState:
         pairs = [(r.ticket, r.settlement) for r in records if r.settlement]
         return sorted(pairs, key=lambda pair: pair[1].position.seq)
 
-    def last_settled(
-        self, study: str, run: str, apart_from: Slot | None
-    ) -> tuple[Slot, str] | None:
-        """Return slot and release digest of the run's newest settled release.
+    def last_settled(self, study: str, run: str, apart_from: Slot | None) -> list[tuple[Slot, str]]:
+        """Return slot and release digest of the run's newest settled releases, any of which will do.
 
-        apart_from: a slot whose phase and round do not count, whatever the attempt; when it is
-        settled itself, its answer will only be repeated, and there is nothing to return.
+        apart_from: the slot asked for. What was settled in other attempts at its round may not have
+        arrived, so these count beside the newest release of before; when the slot is settled itself,
+        its answer will only be repeated, and there is nothing to return.
         """
         asked = self.slots.get(apart_from.key) if apart_from else None
         if asked and asked.settlement:
-            return None
+            return []
+        attempts = []
         for slot, release in reversed(self._order.get((study, run), [])):
+            attempts.append((slot, release))
             if apart_from is None or (slot.phase, slot.round) != (
                 apart_from.phase,
                 apart_from.round,
             ):
-                return slot, release
-        return None
+                return attempts
+        return []
 
     def count_refusal(self, study: str | None, code: str) -> int | None:
         """Count one more refusal; return the count when it is due for the log (1, 2, 4, 8, …)."""
@@ -150,7 +160,7 @@ class SiteState:
         if slot.key in self.slots or slot.study not in self.approvals:
             raise IntegrityError("IN109", f"entry {entry.seq} reserves what cannot be reserved")
         self.slots[slot.key] = SlotRecord(Ticket(entry.seq, slot, body.request, body.event))
-        self.charges.append(Charge(slot.study, slot.key, body.event, entry.seq))
+        self.charges.append(Charge(slot, body.event, entry.seq))
 
     def _settled(self, body: ReleaseSettled, position: Position) -> None:
         record = self.slots.get(body.slot.key)

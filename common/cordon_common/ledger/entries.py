@@ -33,9 +33,6 @@ class Body(StrictModel):
     KIND: ClassVar[str]
 
 
-# -- both logs -----------------------------------------------------------------------------------
-
-
 class LedgerCreated(Body):
     """First entry of every log: whose it is and which key signs its heads."""
 
@@ -52,9 +49,6 @@ class LedgerUpgraded(Body):
     KIND: ClassVar[str] = "ledger.upgraded.v1"
     from_version: int = Field(ge=1)
     to_version: int = Field(ge=2)
-
-
-# -- the hospital's ledger -----------------------------------------------------------------------
 
 
 class SiteOpened(Body):
@@ -169,9 +163,6 @@ class CheckpointRefused(Body):
     count: int = Field(ge=1)
 
 
-# -- the coordinator's log -----------------------------------------------------------------------
-
-
 class StudySigned(Body):
     """The coordinator signed this study."""
 
@@ -233,6 +224,16 @@ class SiteDescribed(Body):
     site: Slug
     weights: Digest
     software: dict[str, str]
+
+
+class SumKeyReceived(Body):
+    """A site's signed key for the masked sums of a run arrived; it holds until the next one."""
+
+    KIND: ClassVar[str] = "sum-key.received.v1"
+    study: Digest
+    run: RunId
+    site: Slug
+    announcement: Envelope
 
 
 class QcReceived(Body):
@@ -366,6 +367,7 @@ _COORDINATOR = (
     CampaignStarted,
     CampaignResumed,
     SiteDescribed,
+    SumKeyReceived,
     QcReceived,
     GateDecided,
     RoundStarted,

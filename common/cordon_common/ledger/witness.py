@@ -130,7 +130,7 @@ class Witness:
         self._check_own(bodies)
         _check_growth(self._state.sights, coordinator, point, offer.growths)
         last = self._state.last_settled(asked.study, asked.run, asked.slot)
-        if last is not None and not any(_tells(body, self._site, *last) for body in bodies):
+        if last and not any(_tells(body, self._site, *one) for body in bodies for one in last):
             raise IntegrityError("IN113")
         return point
 

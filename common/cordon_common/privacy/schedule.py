@@ -15,6 +15,7 @@ from cordon_common.privacy.events import (
 )
 from cordon_common.privacy.sensitivity import (
     MAX_PATIENTS,
+    NOISE_SPAN,
     grid_per_unit,
     grid_sensitivity,
     patients_cap,
@@ -197,6 +198,17 @@ def site_patients_cap(study: Study) -> int:
         )
         for event in (planned.qc, planned.training, planned.evaluation)
     )
+
+
+def largest_sum(study: Study, sites: int) -> int:
+    """Return the largest magnitude of an integer in an honest masked sum over this many sites.
+
+    Anything larger means that masks did not cancel (but for a chance of 1.5e-23 per integer).
+    """
+    noise = planned_events(study).training_among(sites).noise_std_grid
+    patients = math.ldexp(site_patients_cap(study), study.training.grid_bits)
+    per_site = patients + NOISE_SPAN * noise
+    return math.ceil(sites * per_site)
 
 
 def check_headroom(study: Study) -> None:

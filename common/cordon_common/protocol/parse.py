@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cordon_common.canonical import Json
+    from cordon_common.protocol.study import TrustModel
     from cordon_common.signing import Envelope, PublicKey
 
 STUDY_TYPE = "cordon.study.v1"
@@ -70,6 +71,26 @@ def parse_model(model: type[M], value: Json, *, code: str, what: str) -> M:
     except ValidationError as error:
         problems = [_explain(model, dict(item)) for item in error.errors(include_url=False)]
         raise ProtocolError(code, what, why="\n".join(problems)) from None
+
+
+def with_trust(study: Study, trust: TrustModel) -> Study:
+    """Return the study under another trust model, its noise to be computed anew.
+
+    Under `secure-sum` it holds against the coordinator and any one hospital together; a study that
+    wants another number of colluding sites says so itself.
+
+    Raises:
+        ProtocolError: PR001 when the study does not fit the other trust model.
+    """
+    if study.privacy.trust_model == trust:
+        return study
+    value = study.as_json()
+    colluding = 1 if trust == "secure-sum" else 0
+    value["privacy"] |= {"trust_model": trust, "colluding_sites": colluding, "noise": None}
+    if trust == "local":
+        value["training"] |= {"ring_bits": 64}
+    what = f"the study does not allow the trust model {trust}"
+    return parse_model(Study, value, code="PR001", what=what)
 
 
 def open_study(envelope: Envelope, trusted: tuple[PublicKey, ...]) -> Study:

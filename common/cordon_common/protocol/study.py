@@ -145,7 +145,7 @@ class FedAvg(Rounds):
     strategy: Strategy = Field(default=Averaging(name="fedavg"), examples=[{"name": "fedavg"}])
 
     @property
-    def ring_bits(self) -> int:
+    def ring_bits(self) -> Literal[64]:
         """Updates are not masked; they travel as 64-bit integers."""
         return 64
 
@@ -291,20 +291,18 @@ class Study(StrictModel):
         return digest_of(self.as_json())
 
 
-def with_trust(study: Study, trust: TrustModel) -> Study:
-    """Return the study under another trust model, its noise to be computed anew.
-
-    A study that names no number of colluding sites gets 1 under `secure-sum`: the coordinator and
-    any one hospital together.
-    """
-    if study.privacy.trust_model == trust:
-        return study
-    colluding = 1 if trust == "secure-sum" else 0
-    value = study.as_json()
-    value["privacy"] |= {"trust_model": trust, "colluding_sites": colluding, "noise": None}
-    if trust == "local":
-        value["training"] |= {"ring_bits": 64}
-    return Study.model_validate(value, strict=False)
+def assumption(study: Study) -> str:
+    """Say in one sentence what the study's epsilon assumes about whom."""
+    if study.privacy.trust_model == "local":
+        return "Nothing: it holds against the coordinator and all other hospitals together."
+    colluding = study.privacy.colluding_sites
+    who = {0: "no other hospital tells", 1: "at most one other hospital tells"}.get(
+        colluding, f"at most {colluding} other hospitals tell"
+    )
+    return (
+        f"That {who} the coordinator its keys or noise: the coordinator sees masked training sums "
+        "only. Quality summary and evaluation carry the whole noise of each hospital."
+    )
 
 
 def _not_masked(strategy: Strategy) -> str:

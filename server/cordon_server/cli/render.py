@@ -11,6 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from cordon_common.protocol.study import assumption
 from cordon_server.view import PHASE_NAMES
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ def plan_view(plan: Plan) -> RenderableType:
             f"whole study: epsilon {plan.epsilon.pld:.3f} at delta {plan.study.privacy.delta:g} "
             f"per patient and site (cross-check {plan.epsilon.rdp:.3f}); nothing is spent yet"
         ),
+        Text(f"assumes: {assumption(plan.study)}"),
+        *_otherwise(plan),
         Text(),
         releases,
     ]
@@ -67,6 +70,13 @@ def plan_view(plan: Plan) -> RenderableType:
     if plan.suggestion:
         parts.append(Text(plan.suggestion))
     return Group(*parts)
+
+
+def _otherwise(plan: Plan) -> list[RenderableType]:
+    if plan.study.privacy.trust_model == "local":
+        return []
+    alone = f"otherwise: epsilon {plan.epsilon_local.pld:.3f}, each site's releases by themselves"
+    return [Text(alone)]
 
 
 def campaign_view(view: CampaignView) -> RenderableType:

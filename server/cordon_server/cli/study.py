@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
 
 from cordon_server.cli.coordinator import DEFAULT_HOME, AsJson, HomeOption
@@ -14,6 +15,16 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+Trust = Annotated[
+    str | None,
+    typer.Option(
+        "--trust",
+        help="Another trust model than the study's: local (each site adds the whole noise), or "
+        "secure-sum (masked sums; holds against the coordinator and any one site).",
+        click_type=click.Choice(["local", "secure-sum"]),
+    ),
+]
 
 Name = Annotated[str, typer.Argument(help="The study's name, digest or signed file.")]
 
@@ -42,6 +53,7 @@ def new(
 @app.command()
 def plan(
     study: Annotated[Path, typer.Argument(help="The study: YAML, or the signed file.")],
+    trust: Trust = None,
     *,
     fast: Annotated[bool, typer.Option("--fast", help="Leave out the prediction.")] = False,
     as_json: AsJson = False,
@@ -50,14 +62,14 @@ def plan(
     from cordon_common.cli import console
     from cordon_common.privacy.planner import plan as make_plan
     from cordon_server.cli.render import plan_view
-    from cordon_server.studies import read_study_or_signed
+    from cordon_server.studies import read_study_or_signed, under_trust
 
-    made = make_plan(read_study_or_signed(study), simulate=not fast)
+    made = make_plan(under_trust(read_study_or_signed(study), trust), simulate=not fast)
     if as_json:
         console.print_json(made.as_json())
         return
     console.show(plan_view(made))
-    console.next_step(f"cordon study sign {study}")
+    console.next_step(f"cordon study sign {study}{f' --trust {trust}' if trust else ''}")
 
 
 @app.command()
@@ -67,6 +79,7 @@ def sign(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Where to write the signed study.")
     ] = None,
+    trust: Trust = None,
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -74,9 +87,9 @@ def sign(
     from cordon_common.cli import console
     from cordon_common.protocol.parse import load_study
     from cordon_server.coordinator import open_coordinator
-    from cordon_server.studies import envelope_bytes, sign_study
+    from cordon_server.studies import envelope_bytes, sign_study, under_trust
 
-    draft = load_study(study)
+    draft = under_trust(load_study(study), trust)
     with open_coordinator(home) as coordinator:
         signed, envelope = sign_study(coordinator, draft)
     path = output or Path(f"{signed.name}.signed.json")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
 
 app = typer.Typer(help="A real federation on this machine.", pretty_exceptions_enable=False)
@@ -18,6 +19,14 @@ def demo(
     ] = None,
     study: Annotated[
         Path | None, typer.Option(help="The study in YAML; goes with --cohorts.")
+    ] = None,
+    trust: Annotated[
+        str | None,
+        typer.Option(
+            "--trust",
+            help="Trust model: local, or secure-sum (masked sums); else what the study says.",
+            click_type=click.Choice(["local", "secure-sum"]),
+        ),
     ] = None,
     policy: Annotated[Path | None, typer.Option(help="The hospitals' policy.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for everything that the demo makes.")] = Path(
@@ -34,4 +43,5 @@ def demo(
     """
     from cordon_server.demo.run import DemoSettings, run_demo
 
-    run_demo(DemoSettings(out=out, cohorts=cohorts, study=study, policy=policy), as_json=as_json)
+    settings = DemoSettings(out=out, cohorts=cohorts, study=study, policy=policy, trust=trust)
+    run_demo(settings, as_json=as_json)

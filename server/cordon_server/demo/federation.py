@@ -27,13 +27,15 @@ SOCKET_PATH_MAX_BYTES = 100
 class Federation:
     """One coordinator and a hospital per cohort file, under one folder.
 
-    `said` is called with each command line before it runs.
+    `trust` signs the study under another trust model than it names. `said` is called with each
+    command line before it runs.
     """
 
     root: Path
     cohorts: dict[str, Path]
     study_file: Path
     policy_file: Path
+    trust: str | None = None
     said: Callable[[str], None] = lambda _line: None
     processes: Processes = field(init=False)
     study: str = ""
@@ -92,7 +94,8 @@ class Federation:
         """Sign the study at the coordinator and approve it at every site."""
         home = ("--home", str(self.coordinator))
         signed = str(self.signed_study)
-        self.run("study", "sign", str(self.study_file), "--output", signed, *home)
+        trust = ("--trust", self.trust) if self.trust else ()
+        self.run("study", "sign", str(self.study_file), "--output", signed, *trust, *home)
         self.study = json.loads(self.signed_study.read_bytes())["payload"]["name"]
         for name in self.cohorts:
             self.run("site", "approve", str(self.site(name)), signed, "--yes", "--by", "demo")

@@ -36,6 +36,7 @@ class DemoSettings:
     cohorts: Path | None = None
     study: Path | None = None
     policy: Path | None = None
+    trust: str | None = None
 
     @property
     def study_file(self) -> Path:
@@ -44,8 +45,9 @@ class DemoSettings:
 
     @property
     def policy_file(self) -> Path:
-        """The policy of every hospital."""
-        return self.policy or CONFIGS / "policies" / "standard.yaml"
+        """The policy of every hospital: the one that counts as the demo is asked to trust."""
+        name = "secure-sum.yaml" if self.trust == "secure-sum" else "standard.yaml"
+        return self.policy or CONFIGS / "policies" / name
 
 
 def run_demo(settings: DemoSettings, *, as_json: bool = False) -> Outcome:
@@ -60,7 +62,12 @@ def run_demo(settings: DemoSettings, *, as_json: bool = False) -> Outcome:
         raise UsageError("US001", "--cohorts and --study go together")
     root = _fresh_folder(settings.out)
     federation = Federation(
-        root, _cohorts(settings, root), settings.study_file, settings.policy_file, _say
+        root,
+        _cohorts(settings, root),
+        settings.study_file,
+        settings.policy_file,
+        trust=settings.trust,
+        said=_say,
     )
     outcome = _carry(federation, started_s)
     console.show(outcome_view(outcome))

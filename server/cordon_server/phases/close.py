@@ -14,7 +14,7 @@ from cordon_server.answers import check_receipts
 from cordon_server.context import Question, ask, site_failures
 from cordon_server.journal import Note, SiteReply, Step
 from cordon_server.model_card import Trained, model_card, named_parameters
-from cordon_server.phases.train import weights_digest
+from cordon_server.phases.weights import weights_digest
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from cordon_common.errors import CheckFailed
 from cordon_common.ledger.bundle import installed_software
-from cordon_common.ledger.entries import CampaignStarted, SiteDescribed
+from cordon_common.ledger.entries import CampaignStarted, SiteDescribed, SumKeyReceived
 from cordon_common.protocol.layout import dimension
 from cordon_common.wire import DescribeRequest
-from cordon_server.answers import check_description
+from cordon_server.answers import check_description, check_sum_key
 from cordon_server.context import (
     Outcome,
     Question,
@@ -22,8 +22,14 @@ from cordon_server.context import (
 from cordon_server.journal import Note, SiteReply, Step
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from cordon_common.canonical import Json
     from cordon_server.answers import Description
     from cordon_server.context import Campaign
+
+SUM_KEYS = "sum_keys"
+"""The fact that keeps every member's signed key for masked sums."""
 
 
 def run_enrol(campaign: Campaign) -> None:
@@ -36,7 +42,7 @@ def run_enrol(campaign: Campaign) -> None:
         CheckFailed: CK020 below the study's minimum, CK021 when no majority agrees.
     """
     wait_for_roster(campaign)
-    outcome = _agree(ask(campaign, campaign.roster, _question(campaign)))
+    outcome = _agree(describe(campaign, campaign.roster))
     require_minimum(campaign, outcome)
     first = next(iter(outcome.accepted.values()))
     own = installed_software()
@@ -49,11 +55,13 @@ def run_enrol(campaign: Campaign) -> None:
                 "software": {site: d.software for site, d in outcome.accepted.items()},
                 "coordinator_software": own,
                 "initial_weights": first.weights_digest,
+                **key_facts(outcome),
             },
             snapshot={"weights": first.weights},
             entries=(
                 CampaignStarted(study=campaign.digest, run=campaign.run, software=own),
                 *_described(campaign, outcome),
+                *key_entries(campaign, outcome),
                 *outcome.cosigned,
                 *site_failures(campaign, outcome),
             ),
@@ -62,20 +70,46 @@ def run_enrol(campaign: Campaign) -> None:
     )
 
 
-def _question(campaign: Campaign) -> Question[Description]:
+def describe(
+    campaign: Campaign, sites: Collection[str], *, minimum: int | None = None
+) -> Outcome[Description]:
+    """Ask sites who they are; where the study asks for masked sums, for their keys as well."""
     size = dimension(campaign.study)
+    masked = campaign.study.privacy.trust_model == "secure-sum"
+    place = {"study": campaign.digest, "run": campaign.run}
 
     def check(site: str, data: bytes) -> Description:
-        return check_description(
-            site, data, study=campaign.digest, run=campaign.run, dimension=size
-        )
+        described = check_description(site, data, dimension=size, **place)
+        if masked:
+            check_sum_key(site, described.sum_key, campaign.roster[site], **place)
+        return described
 
-    return Question(
-        "describe",
-        DescribeRequest(study=campaign.digest, run=campaign.run),
-        check,
-        minimum=campaign.study.qc.gate.min_sites,
-    )
+    wanted = campaign.study.qc.gate.min_sites if minimum is None else minimum
+    question = Question("describe", DescribeRequest(**place), check, minimum=wanted)
+    return ask(campaign, sites, question)
+
+
+def key_facts(
+    outcome: Outcome[Description], known: dict[str, Json] | None = None
+) -> dict[str, Json]:
+    """Return the fact that keeps the sites' keys; the newest of a site holds."""
+    found = {
+        site: answer.sum_key.model_dump(mode="json")
+        for site, answer in outcome.accepted.items()
+        if answer.sum_key is not None
+    }
+    return {SUM_KEYS: (known or {}) | found} if found else {}
+
+
+def key_entries(campaign: Campaign, outcome: Outcome[Description]) -> list[SumKeyReceived]:
+    """Write the sites' keys down for the log."""
+    return [
+        SumKeyReceived(
+            study=campaign.digest, run=campaign.run, site=site, announcement=answer.sum_key
+        )
+        for site, answer in outcome.accepted.items()
+        if answer.sum_key is not None
+    ]
 
 
 def _agree(outcome: Outcome[Description]) -> Outcome[Description]:

@@ -15,7 +15,7 @@ from cordon_server.phases.releases import (
     release_replies,
     used_releases,
 )
-from cordon_server.phases.train import weights_digest
+from cordon_server.phases.weights import weights_digest
 
 if TYPE_CHECKING:
     from cordon_server.context import Campaign
@@ -32,7 +32,7 @@ def run_evaluate(campaign: Campaign) -> None:
     campaign.journal.commit(
         Step(
             phase="close",
-            round=campaign.study.training.rounds,
+            round=campaign.journal.state.round,
             replies=release_replies(outcome, "evaluate", keep_arrays=True),
             facts={"evaluation": evaluate_sites(campaign.study, released)},
             entries=(

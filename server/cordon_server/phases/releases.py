@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cordon_common.canonical import digest
 from cordon_common.ledger.entries import ReleaseReceived, UsedRelease
 from cordon_common.privacy.schedule import planned_events
 from cordon_common.privacy.sensitivity import RING_HALF
-from cordon_common.wire import ReleaseRequest, Slot, array_bytes, request_digest
+from cordon_common.wire import ReleaseRequest, Slot, SumRequest, array_bytes, request_digest
 from cordon_server.answers import Expected, check_release
 from cordon_server.context import Question, ask
 from cordon_server.journal import SiteReply
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from typing import Literal
 
+    from cordon_common.signing import Envelope
     from cordon_common.wire import Arrays
     from cordon_server.answers import Release
     from cordon_server.context import Campaign, Outcome
@@ -56,11 +58,53 @@ def ask_releases(
     return ask(campaign, sites, question)
 
 
+def ask_shares(campaign: Campaign, attempt: Attempt, weights: Arrays) -> Outcome[Release]:
+    """Ask the sites of an attempt for their masked shares of a round's sum.
+
+    Equal state gives equal request bytes. Only answers of all of them are of any use, so the
+    missing ones are waited for until the round's time limit.
+    """
+    study = campaign.study
+    slot = attempt.slot(campaign)
+    message = SumRequest(slot=slot, roster=attempt.roster)
+    event = planned_events(study).training_among(len(attempt.sites))
+    shared = array_bytes(weights)
+    asked = request_digest(message, digest(shared))
+    expected = Expected(slot, event, asked, 0, study.training.ring_bits)
+
+    def check(site: str, data: bytes) -> Release:
+        return check_release(site, data, campaign.roster[site], expected)
+
+    question = Question("train", message, check, len(attempt.sites), shared)
+    return ask(campaign, attempt.sites, question)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt at a round's sum. roster: the signed keys of its sites, in the order of names."""
+
+    round: int
+    number: int
+    sites: tuple[str, ...]
+    roster: tuple[Envelope, ...] = ()
+
+    def slot(self, campaign: Campaign) -> Slot:
+        """Return the place of its releases."""
+        return Slot(
+            study=campaign.digest,
+            run=campaign.run,
+            phase="train",
+            round=self.round,
+            attempt=self.number,
+        )
+
+
 def release_replies(
     outcome: Outcome[Release],
     phase: ReleasePhase,
     number: int = 0,
     *,
+    attempt: int = 0,
     keep_arrays: bool = False,
 ) -> tuple[SiteReply, ...]:
     """Turn an outcome into rows for the store."""
@@ -73,10 +117,14 @@ def release_replies(
             receipt=release.receipt,
             verdict=release.verdict,
             arrays={"release": release.values} if keep_arrays else {},
+            attempt=attempt,
         )
         for site, release in outcome.accepted.items()
     ]
-    failed = [SiteReply(site, phase, number, code=code) for site, code in outcome.failed.items()]
+    failed = [
+        SiteReply(site, phase, number, code=code, attempt=attempt)
+        for site, code in outcome.failed.items()
+    ]
     return (*accepted, *failed)
 
 
@@ -85,6 +133,11 @@ def received_entries(
 ) -> tuple[ReleaseReceived, ...]:
     """Turn an outcome into entries for the coordinator's log."""
     slot = Slot(study=campaign.digest, run=campaign.run, phase=phase, round=number)
+    return entries_of(slot, outcome)
+
+
+def entries_of(slot: Slot, outcome: Outcome[Release]) -> tuple[ReleaseReceived, ...]:
+    """Turn the answers to one slot into entries for the coordinator's log."""
     return tuple(
         ReleaseReceived(site=site, slot=slot, release=release.digest, receipt=release.receipt)
         for site, release in outcome.accepted.items()

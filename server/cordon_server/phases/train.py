@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cordon_common.ledger.entries import RoundAggregated, RoundStarted
-from cordon_common.wire import arrays_digest
 from cordon_server import optimizer
 from cordon_server.context import require_minimum, site_failures
 from cordon_server.journal import Note, RoundRecord, Step
@@ -17,24 +16,28 @@ from cordon_server.phases.releases import (
     release_replies,
     used_releases,
 )
+from cordon_server.phases.resting import forgive, rest
+from cordon_server.phases.secure import run_masked_train
+from cordon_server.phases.weights import weights_digest
 from cordon_server.rounds import advance
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from cordon_server.answers import Release
     from cordon_server.context import Campaign, Outcome
 
 TIMED_OUT = "TR002"
-LONGEST_REST_ROUNDS = 8
 
 
 def run_train(campaign: Campaign) -> None:
     """Run the rounds that are left, one committed step each.
 
     Raises:
-        CheckFailed: CK020 when a round stays below the study's minimum of sites.
+        CheckFailed: CK020 when a round stays below the study's minimum of sites; with masked sums
+            also CK030 and CK031.
     """
+    if campaign.study.privacy.trust_model == "secure-sum":
+        run_masked_train(campaign)
+        return
     for number in range(campaign.journal.state.round, campaign.study.training.rounds):
         _run_round(campaign, number)
         campaign.journal.settle_log()
@@ -45,7 +48,8 @@ def _run_round(campaign: Campaign, number: int) -> None:
     before = optimizer.from_arrays(campaign.journal.snapshot())
     sites = _sites_to_ask(campaign, number)
     outcome = ask_releases(campaign, sites, "train", number, {"weights": before.weights})
-    _rest_the_silent(campaign, number, outcome)
+    forgive(campaign, outcome.accepted)
+    rest(campaign, number, [s for s, code in outcome.failed.items() if code == TIMED_OUT])
     require_minimum(campaign, outcome)
     releases = {site: release.values for site, release in outcome.accepted.items()}
     after = advance(before, releases, campaign.study)
@@ -103,29 +107,8 @@ def _step(
     )
 
 
-def weights_digest(weights: npt.NDArray[np.float64]) -> str:
-    """Return the digest of a flat weight vector, as requests carry it."""
-    return arrays_digest({"weights": weights})
-
-
 def _sites_to_ask(campaign: Campaign, number: int) -> list[str]:
     """Leave out sites that rest, unless the minimum needs them."""
     admitted: list[str] = campaign.journal.fact("gate")["included"]
     ready = [site for site in admitted if campaign.sitting_out.get(site, 0) <= number]
     return ready if len(ready) >= campaign.study.qc.gate.min_sites else admitted
-
-
-def _rest_the_silent(campaign: Campaign, number: int, outcome: Outcome[Release]) -> None:
-    """Let a site that used up the time limit rest for 1, 2, 4, 8 rounds; an answer forgives it.
-
-    Otherwise one hanging vault would cost every round the whole time limit.
-    """
-    for site in outcome.accepted:
-        campaign.silences.pop(site, None)
-        campaign.sitting_out.pop(site, None)
-    for site, code in outcome.failed.items():
-        if code == TIMED_OUT:
-            count = campaign.silences.get(site, 0)
-            campaign.silences[site] = count + 1
-            rest = min(2**count, LONGEST_REST_ROUNDS)
-            campaign.sitting_out[site] = number + 1 + rest

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cordon_common.errors import error_for
 from cordon_common.protocol.dictionary import NumberFeature
+from cordon_common.protocol.study import assumption
 from cordon_common.qc.fates import RECORD_FATE_TEXT
 from cordon_common.signing import PublicKey
 from cordon_server.optimizer import first_tail_round
@@ -89,11 +90,25 @@ def fact_rows(model: ReportModel) -> tuple[tuple[str, str], ...]:
         ("δ (chance that the bound does not hold)", f"{privacy.delta:g}"),
         ("who is protected (unit)", "one patient with all records"),
         ("neighbouring data sets", "one patient added or removed"),
-        ("trust model", "local: each hospital adds its own full noise"),
+        ("trust model", _trust(model)),
+        ("assumed of the others", assumption(model.study)),
+        *_alone(model),
         ("noise", "Gaussian, on integers, from a cryptographic generator"),
         ("counted", "quality control, training and evaluation"),
         ("patients whose fate one patient can change in QC", str(privacy.stability)),
     )
+
+
+def _trust(model: ReportModel) -> str:
+    if model.study.privacy.trust_model == "local":
+        return "local: each hospital adds the whole noise itself"
+    return "secure sum: hospitals add shares of the noise; the coordinator sees masked sums only"
+
+
+def _alone(model: ReportModel) -> tuple[tuple[str, str], ...]:
+    if model.study.privacy.trust_model == "local":
+        return ()
+    return (("ε of the same releases if that does not hold", f"{model.privacy.epsilon_local:.2f}"),)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from cordon_common.privacy.gaussian import gdp_epsilon
 from cordon_common.privacy.planner import summed_noise_std
 from cordon_common.privacy.schedule import check_headroom, planned_events, site_patients_cap
 from cordon_common.privacy.sensitivity import SUM_REACH, sum_log_ratio, sum_missing_mass, tau
-from cordon_common.protocol.study import Study, with_trust
+from cordon_common.protocol.parse import with_trust
+from cordon_common.protocol.study import Study
 
 
 def masked(sigma=6.0, *, sites=5, colluding=1, rate=1.0, stability=1, **more):
