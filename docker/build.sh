@@ -37,7 +37,7 @@ python_image() { # python_image IMAGE TARGET PROJECT
   mkdir -p "$folder/wheels" "$folder/build"
   cp -l "$WHEELHOUSE/$image"/*.whl "$folder/wheels/" 2>/dev/null || cp "$WHEELHOUSE/$image"/*.whl "$folder/wheels/"
   cp "$WHEELHOUSE"/build/*.whl "$folder/build/"
-  cp "$docker/sbom.py" "$folder/"
+  cp "$docker/sbom.py" "$docker/starts.py" "$folder/"
   cp "$docker/locks/$image.txt" "$folder/lock.txt"
   own_wheels "$folder/own" common "$project"
   DOCKER_BUILDKIT=1 "$DOCKER" build --progress=plain --file "$docker/Dockerfile" --target "$target" \

@@ -17,6 +17,10 @@ OPERATION_CODES: dict[str, tuple[str, str]] = {
         "the site has joined a coordinator under another key",
         "compare the words by telephone; to change for good: cordon site join --replace",
     ),
+    "US074": (
+        "the file is not a whole backup, or not a coordinator's bundle",
+        "check the path, or take another copy",
+    ),
     "CK070": (
         "a part of the installation is not ready",
         "run: cordon site doctor DIR, and see the part's log",

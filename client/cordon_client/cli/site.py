@@ -67,6 +67,16 @@ def join(
     console.next_step(f"cordon site doctor {home}")
 
 
+@app.command()
+def request(home: Home) -> None:
+    """Print the enrolment request on stdout, for the coordinator: signed, and no secret in it."""
+    from cordon_client.home import SiteHome
+    from cordon_client.kit import read_envelope
+    from cordon_common.cli import console
+
+    console.print_json(read_envelope(SiteHome(home).enrolment_request).model_dump(mode="json"))
+
+
 @app.command(name="rotate-key")
 def rotate_key(home: Home) -> None:
     """Replace the gateway's connection key: make the next one and a request that names it."""
@@ -280,3 +290,51 @@ def export(
         office.export(output)
     console.success(f"wrote {output}")
     console.next_step(f"cordon audit verify {output}")
+
+
+@app.command()
+def backup(
+    home: Home,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")],
+) -> None:
+    """Copy ledger, keys and settings into one file (keep it like the keys); the vault may run."""
+    from cordon_client.backup import write_backup
+    from cordon_client.home import SiteHome
+    from cordon_common.cli import console
+    from cordon_common.clock import utc_now
+
+    made = write_backup(SiteHome(home), output, utc_now)
+    console.success(f"wrote {output}: {made.entries} entries of the ledger, keys, settings")
+    console.note("it holds the private keys: keep it inside the hospital, like the keys themselves")
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="The backup.")],
+    home: Home,
+) -> None:
+    """Put a backup into an empty folder; releases made since it are refused, never repeated."""
+    from cordon_client.backup import restore_backup
+    from cordon_client.home import SiteHome
+    from cordon_common.cli import console
+    from cordon_common.clock import utc_now
+
+    made = restore_backup(file, SiteHome(home), utc_now)
+    console.success(f"restored {made.site} as of {made.made_at}: {made.entries} entries")
+    console.note("if a release left after that, the vault refuses every step (IN115)")
+    console.next_step(f"cordon site reconcile {home} COORDINATOR.zip")
+
+
+@app.command()
+def reconcile(
+    home: Home,
+    bundle: Annotated[Path, typer.Argument(help="The coordinator's bundle: cordon study export.")],
+) -> None:
+    """Tell whether the ledger holds every release that the coordinator has a receipt for."""
+    from cordon_client.backup import reconcile as compare
+    from cordon_client.home import SiteHome
+    from cordon_common.cli import console
+    from cordon_common.clock import utc_now
+
+    found = compare(SiteHome(home), bundle, utc_now)
+    console.success(f"the ledger holds all {found.receipts} releases that the coordinator knows of")

@@ -30,6 +30,7 @@ from cordon_client.vault.policy import (
 )
 from cordon_client.vault.sum_keys import SumKeys
 from cordon_common.errors import CordonError, DataError, PolicyRefused, ProtocolError
+from cordon_common.image import image_facts
 from cordon_common.ledger.entries import DataRegistered, QcVerdict, SiteOpened
 from cordon_common.ledger.site import SiteLedger
 from cordon_common.logs import place_of
@@ -79,7 +80,7 @@ class VaultState:
         self._loading = threading.Lock()
         self.key = SigningKey.load(home.identity_key)
         self.masking = Masking(self.key, self._config.name, self._policy, SumKeys(home.sum_secrets))
-        self.software = {name: version(name) for name in _SOFTWARE}
+        self.software = {name: version(name) for name in _SOFTWARE} | image_facts()
         data = self._data()
         self.ledger = SiteLedger.open(
             home.ledger,

@@ -18,6 +18,7 @@ from pydantic import Field
 from cordon_common.canonical import Json, canonical_bytes, digest
 from cordon_common.enrolment import KeyText
 from cordon_common.files import replace_file
+from cordon_common.image import image_facts
 from cordon_common.ledger.coordinator import coordinator_origin
 from cordon_common.ledger.entries import (
     COORDINATOR_KINDS,
@@ -118,7 +119,7 @@ def installed_software() -> dict[str, str]:
             match = re.match(r"[A-Za-z0-9._-]+", requirement)
             if match:
                 found |= _version_of(match.group())
-    return dict(sorted(found.items()))
+    return dict(sorted((found | image_facts()).items()))
 
 
 def study_file(study: str) -> str:

@@ -1,0 +1,25 @@
+"""What a container image says about itself: digests that the ledger and the log keep.
+
+`/usr/share/sbom` holds the bill of materials and the digest of every installed file, written when
+the image was built (docker/sbom.py). Outside an image there is none, and nothing is said.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cordon_common.canonical import digest
+
+FOLDER = Path("/usr/share/sbom")
+FILES = "files.sha256"
+
+
+def image_facts(folder: Path = FOLDER) -> dict[str, str]:
+    """Return the digests of the bill of materials and of the list of files; empty without them."""
+    try:
+        bills = sorted(folder.glob("*.cdx.json"))
+        facts = {"sbom": digest(bills[0].read_bytes())} if bills else {}
+        files = folder / FILES
+        return facts | ({"image-files": digest(files.read_bytes())} if files.is_file() else {})
+    except OSError:
+        return {}
