@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from cordon_common.ledger.entries import Body
+    from cordon_common.ledger.body import Body
     from cordon_common.protocol.study import Study
     from cordon_server.coordinator import Coordinator
     from cordon_server.demo.federation import Federation

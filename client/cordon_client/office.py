@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from cordon_client.vault.policy import SitePolicy
     from cordon_common.canonical import Json
     from cordon_common.clock import Clock
+    from cordon_common.ledger.probed import ProbeDone
     from cordon_common.protocol.study import Study, TrustModel
     from cordon_common.signing import Envelope
 
@@ -165,6 +166,22 @@ class Office:
                 self.ledger.close_study(study.digest, "withdrawn")
                 return study
         raise UsageError("US005")
+
+    def approved_study(self, name: str) -> Study:
+        """Return an approved study by name or digest, the newest where several have one name.
+
+        Raises:
+            UsageError: US005 when no approved study is called so.
+        """
+        for approval in reversed(self.ledger.approvals()):
+            study = study_of(approval.envelope)
+            if name in {study.name, study.digest}:
+                return study
+        raise UsageError("US005")
+
+    def record_probe(self, entry: ProbeDone) -> None:
+        """Note what a test of the running mechanism found; the vault acts on it."""
+        self.ledger.record(entry)
 
     def budget(self) -> BudgetView:
         """Recompute what the studies spent and hold."""

@@ -286,6 +286,10 @@ CODES: dict[str, CodeInfo] = {
     ),
     "PO111": CodeInfo("the study is not approved in this ledger", "run: cordon site approve STUDY"),
     "PO112": CodeInfo("the study is closed at this site", "sign a new version of the study"),
+    "PO113": CodeInfo(
+        "the mechanism that runs here failed its newest probe for the study",
+        "see the failed rows, repair the installation, then: cordon audit probe",
+    ),
     "CK902": CodeInfo("a step of the demo failed", "see the logs in the demo's folder"),
     "CK903": CodeInfo(
         "the demo's federation did not hold what it must", "see the table and the report above"

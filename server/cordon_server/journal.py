@@ -17,7 +17,7 @@ from sqlalchemy import delete, select
 from cordon_common.canonical import Json, canonical_bytes
 from cordon_common.clock import Clock, timestamp
 from cordon_common.errors import SystemFault
-from cordon_common.ledger.entries import COORDINATOR_KINDS, Body
+from cordon_common.ledger.entries import COORDINATOR_KINDS
 from cordon_common.signing import Envelope
 from cordon_common.wire import Arrays, array_bytes
 from cordon_server.schema import (
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
+    from cordon_common.ledger.body import Body
     from cordon_server.store import Store
 
 Phase = Literal["enrol", "qc", "gate", "train", "evaluate", "close", "done"]

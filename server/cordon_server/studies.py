@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from cordon_common.ledger.entries import Body
+    from cordon_common.ledger.body import Body
     from cordon_common.protocol.study import TrustModel
     from cordon_common.signing import Envelope
     from cordon_server.coordinator import Coordinator

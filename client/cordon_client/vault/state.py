@@ -133,7 +133,8 @@ class VaultState:
         """Return an approved study that the policy still allows today.
 
         Raises:
-            PolicyRefused: PO100 not approved, PO101 to PO105 the policy's own reasons.
+            PolicyRefused: PO100 not approved, PO101 to PO105 the policy's own reasons, PO113 when
+                the mechanism failed its newest probe.
         """
         study = self._studies.get(digest)
         if study is None:
@@ -144,6 +145,9 @@ class VaultState:
             check_study(self._policy, study, self.site, self.key.public)
             self._studies[digest] = study
         check_permit(study, self._clock().date())
+        probe = self.ledger.newest_probe(digest)
+        if probe is not None and not probe.passed:
+            raise PolicyRefused("PO113")
         return study
 
     def check_budget(self, slot: Slot, event: Event, charges: Sequence[Charge]) -> None:

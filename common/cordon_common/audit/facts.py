@@ -23,6 +23,7 @@ from cordon_common.ledger.entries import (
     ReleaseSettled,
     SiteOpened,
 )
+from cordon_common.ledger.probed import ProbeDone
 from cordon_common.privacy.accounting import Epsilon, study_epsilon
 from cordon_common.privacy.explain import Explanation, explain
 from cordon_common.signing import PublicKey
@@ -136,6 +137,7 @@ class AuditFacts:
     studies: tuple[StudyFacts, ...]
     budgets: tuple[BurnDown, ...]
     releases: tuple[Release, ...]
+    unprobed: tuple[str, ...]
 
     def as_json(self) -> Json:
         """Return the JSON value of the report; equal bundles give equal values."""
@@ -154,6 +156,7 @@ class AuditFacts:
             ],
             "budgets": [asdict(item) for item in self.budgets],
             "releases": [asdict(item) for item in self.releases],
+            "unprobed": list(self.unprobed),
         }
 
 
@@ -173,6 +176,7 @@ def audit_facts(paths: Sequence[Path], *, trusted: Sequence[PublicKey] = ()) -> 
         studies=_studies(sites),
         budgets=tuple(_burn_down(bundle, view) for bundle, view in sites),
         releases=tuple(release for bundle, view in sites for release in _releases(bundle, view)),
+        unprobed=tuple(bundle.manifest.name for bundle, view in sites if _unprobed(view)),
     )
 
 
@@ -272,6 +276,12 @@ def _burn_down(bundle: Bundle, view: View) -> BurnDown:
 def _created(view: View) -> str:
     created: list[tuple[Entry, LedgerCreated]] = view.all(LedgerCreated)
     return created[0][0].time if created else ""
+
+
+def _unprobed(view: View) -> bool:
+    """Tell whether a ledger releases in some study whose mechanism was not tested there."""
+    probed = {body.study for _, body in view.all(ProbeDone)}
+    return any(body.slot.study not in probed for _, body in view.all(ReleaseReserved))
 
 
 def _evenly(count: int, most: int) -> set[int]:

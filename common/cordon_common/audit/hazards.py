@@ -146,13 +146,18 @@ def _floating_point(facts: AuditFacts) -> Hazard:
 
 
 def _noise(facts: AuditFacts) -> Hazard:
-    del facts
+    missing = facts.unprobed
+    probed = bool(facts.releases) and not missing
     return Hazard(
         "the mechanism and its surroundings",
         "The code adds less noise than it says",
         "Was the running mechanism measured?",
-        "outside",
-        "a ledger cannot show drawn noise: ask the hospital for the report of cordon audit probe",
+        _checked(facts, "probe") if probed else "outside",
+        "every hospital noted a passed probe of the mechanism that runs there"
+        if probed
+        else "a ledger cannot show drawn noise; no probe is noted by "
+        + (", ".join(missing) or "anybody")
+        + ": ask for cordon audit probe there",
     )
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from cordon_common.audit.views import View
 from cordon_common.errors import CordonError
+from cordon_common.ledger.body import Body
 from cordon_common.ledger.entries import (
-    Body,
     CampaignClosed,
     ReleaseReceived,
     RoundStarted,

@@ -14,6 +14,7 @@ from cordon_common.ledger.entries import (
     ReleaseSettled,
     StudyClosed,
 )
+from cordon_common.ledger.probed import ProbeDone
 from cordon_common.privacy.events import mechanism_runs
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def check_site(bundle: Bundle, view: View, trusted: Sequence[PublicKey]) -> tupl
         _settled(view),
         _planned(view),
         _counted(view),
+        _probe(view),
     )
 
 
@@ -197,6 +199,27 @@ def _counted(view: View) -> Row:
         "count",
         "no more releases were made than the study allows",
         f"{sum(used.values())} releases, {steps} noised steps, each charged as executed",
+        problems=problems,
+    )
+
+
+def _probe(view: View) -> Row:
+    """No release may follow a failed probe of its study's mechanism before one that passed."""
+    newest: dict[str, bool] = {}
+    problems, noted = [], 0
+    for entry in view.entries:
+        body = entry.body
+        if isinstance(body, ProbeDone):
+            noted += 1
+            newest[body.study] = body.passed
+            if body.passed and body.epsilon_lower > body.epsilon_claimed:
+                problems.append(f"entry {entry.seq} passes an attack that beat the claim")
+        elif isinstance(body, ReleaseReserved) and not newest.get(body.slot.study, True):
+            problems.append(f"entry {entry.seq} releases after the mechanism failed its probe")
+    return judge(
+        "probe",
+        "nothing was released while the newest probe of the running mechanism failed",
+        f"{noted} probes noted",
         problems=problems,
     )
 

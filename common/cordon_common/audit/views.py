@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from cordon_common.errors import CordonError
+from cordon_common.ledger.body import Body
 from cordon_common.ledger.bundle import envelope_bytes
-from cordon_common.ledger.entries import Body, StudyApproved, StudySigned
+from cordon_common.ledger.entries import StudyApproved, StudySigned
 from cordon_common.privacy.events import SecureSumRelease
 from cordon_common.privacy.schedule import planned_events, smallest_sum, sum_sites
 from cordon_common.protocol.parse import STUDY_TYPE, parse_model

@@ -2,12 +2,53 @@
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer.core import TyperGroup
+
+from cordon_common.errors import UsageError
+
+if TYPE_CHECKING:
+    import click
+
+VERBS = "cordon.audit.v1"
+"""Entry points of verbs that need more than the bundles; each is a typer command function."""
+
+
+def _no_probe() -> None:
+    """Test the mechanism that runs at a hospital; comes with cordon-client."""
+    raise UsageError(
+        "US010",
+        "cordon audit probe is not installed here: it runs at a hospital",
+        fix="there: pip install 'cordon-client[vault]'",
+    )
+
+
+class _Verbs(TyperGroup):
+    """The verbs below, and those that other installed packages add, found when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """List all verbs; a known one that is missing is listed all the same."""
+        offered = {point.name for point in entry_points(group=VERBS)} | {"probe"}
+        own = super().list_commands(ctx)
+        return [*own, *sorted(offered - set(own))]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load a verb."""
+        own = super().get_command(ctx, cmd_name)
+        if own is not None or cmd_name not in self.list_commands(ctx):
+            return own
+        offered = {point.name: point for point in entry_points(group=VERBS)}
+        single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        single.command(cmd_name)(offered[cmd_name].load() if cmd_name in offered else _no_probe)
+        return typer.main.get_command(single)
+
 
 app = typer.Typer(
+    cls=_Verbs,
     help="Check ledgers offline: were the budgets true, and were they kept?",
     no_args_is_help=True,
     add_completion=False,

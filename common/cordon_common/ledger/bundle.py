@@ -40,8 +40,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from cordon_common.ledger.body import Body
     from cordon_common.ledger.coordinator import CoordinatorLog
-    from cordon_common.ledger.entries import Body, Kinds
+    from cordon_common.ledger.entries import Kinds
     from cordon_common.ledger.log import Log
     from cordon_common.ledger.site import SiteLedger
     from cordon_common.signing import Envelope

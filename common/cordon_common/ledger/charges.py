@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from cordon_common.errors import IntegrityError
+from cordon_common.errors import IntegrityError, PolicyRefused
 from cordon_common.ledger.entries import (
     CheckpointRefused,
     CheckpointWitnessed,
@@ -17,11 +17,13 @@ from cordon_common.ledger.entries import (
     StudyApproved,
     StudyClosed,
 )
+from cordon_common.ledger.probed import ProbeDone
 from cordon_common.ledger.sights import Sights
 
 if TYPE_CHECKING:
     from cordon_common.canonical import Json
-    from cordon_common.ledger.entries import Body, Entry
+    from cordon_common.ledger.body import Body
+    from cordon_common.ledger.entries import Entry
     from cordon_common.ledger.log import Position
     from cordon_common.privacy.events import Event
     from cordon_common.signing import Envelope
@@ -96,6 +98,7 @@ class SiteState:
     current: dict[str, Body] = field(default_factory=dict)
     sights: Sights = field(default_factory=Sights)
     _order: dict[tuple[str, str], list[tuple[Slot, str]]] = field(default_factory=dict)
+    probes: dict[str, ProbeDone] = field(default_factory=dict)
     _refused_since: dict[tuple[str | None, str], int] = field(default_factory=dict)
 
     def observe(self, entry: Entry, position: Position) -> None:
@@ -119,8 +122,24 @@ class SiteState:
             self.refusals[body.study, body.code] = body.count
         elif isinstance(body, CheckpointWitnessed | CheckpointRefused):
             self.sights.observe(body, entry)
+        else:
+            self._noted(body)
+
+    def _noted(self, body: Body) -> None:
+        """Keep the newest of what holds until it is noted again."""
+        if isinstance(body, ProbeDone):
+            self.probes[body.study] = body
         elif isinstance(body, PolicySet | DataRegistered):
             self.current[body.KIND] = body
+
+    def require_approved(self, study: str) -> None:
+        """Do nothing when the hospital approved the study.
+
+        Raises:
+            PolicyRefused: PO111.
+        """
+        if study not in self.approvals:
+            raise PolicyRefused("PO111")
 
     def settled(self, study: str) -> list[tuple[Ticket, Settlement]]:
         """List the settled releases of a study, oldest first."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cordon_common.clock import Clock
-    from cordon_common.ledger.entries import Body
+    from cordon_common.ledger.body import Body
     from cordon_common.signing import PublicKey, SigningKey
 
 

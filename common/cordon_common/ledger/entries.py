@@ -15,7 +15,9 @@ from pydantic import Field, ValidationError
 from cordon_common.canonical import Json, canonical_bytes, parse_json
 from cordon_common.enrolment import KeyText
 from cordon_common.errors import IntegrityError
+from cordon_common.ledger.body import Body
 from cordon_common.ledger.offer import CosignatureText, NoteText
+from cordon_common.ledger.probed import ProbeDone
 from cordon_common.privacy.events import Event
 from cordon_common.protocol.dictionary import Slug
 from cordon_common.protocol.study import TrustModel
@@ -27,10 +29,7 @@ Code = Annotated[str, Field(pattern=r"^[A-Z]{2}[0-9]{3}$")]
 Phase = Literal["enrol", "qc", "gate", "train", "evaluate", "close"]
 
 
-class Body(StrictModel):
-    """What an entry says; the class variable `KIND` names it in the log."""
-
-    KIND: ClassVar[str]
+# -- both logs -----------------------------------------------------------------------------------
 
 
 class LedgerCreated(Body):
@@ -356,6 +355,7 @@ _SITE = (
     QcVerdict,
     CheckpointWitnessed,
     CheckpointRefused,
+    ProbeDone,
 )
 _COORDINATOR = (
     LedgerCreated,

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cordon_common.clock import Clock
-    from cordon_common.ledger.entries import Body, Kinds
+    from cordon_common.ledger.body import Body
+    from cordon_common.ledger.entries import Kinds
     from cordon_common.signing import SigningKey
 
 _APPLICATION_ID = 0x436F7264  # "Cord"

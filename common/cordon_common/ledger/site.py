@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from cordon_common.canonical import Json
     from cordon_common.clock import Clock
     from cordon_common.ledger.log import Position
+    from cordon_common.ledger.probed import ProbeDone
     from cordon_common.privacy.events import Event
     from cordon_common.signing import Envelope, PublicKey, SigningKey
     from cordon_common.wire import Slot
@@ -91,8 +92,7 @@ class SiteLedger:
     ) -> SiteLedger:
         """Open the ledger and compute it again from its first entry.
 
-        A missing ledger is refused unless `create` is on: a new, empty one for the same data would
-        forget what was spent, so only the site's first set-up may make it.
+        A missing ledger is refused unless `create` is on (first set-up): an empty one would forget.
 
         Raises:
             IntegrityError: IN101 to IN109, see `log.Log.open`; nothing is served from such a ledger.
@@ -112,7 +112,7 @@ class SiteLedger:
         """Close the file."""
         self.log.close()
 
-    def record(self, body: SiteOpened | PolicySet | DataRegistered | QcVerdict) -> None:
+    def record(self, body: SiteOpened | PolicySet | DataRegistered | QcVerdict | ProbeDone) -> None:
         """Note a fact; a policy or dataset that is already the current one is not noted again."""
         with self.log.transaction() as transaction:
             if self._state.current.get(body.KIND) != body:
@@ -128,18 +128,18 @@ class SiteLedger:
     ) -> Approval:
         """Record that the hospital approved a signed study; approving twice changes nothing.
 
-        plan: what the hospital was shown about releases and cost. approved_by: an account id.
-        The caller has checked signature, trust and policy. `admit` raises to refuse; it runs while
-        the ledger is held, so that two approvals cannot both take the last of the budget.
+        plan: what the hospital was shown. approved_by: an account id. The caller has checked trust.
+        `admit` raises to refuse, while the ledger is held: two cannot both take the last budget.
         """
         study = envelope.digest
         with self.log.transaction() as transaction:
             if study not in self._state.approvals:
                 admit()
-                body = StudyApproved(
-                    study=study, envelope=envelope, plan=plan, approved_by=approved_by
+                transaction.append(
+                    StudyApproved(
+                        study=study, envelope=envelope, plan=plan, approved_by=approved_by
+                    )
                 )
-                transaction.append(body)
         return self._state.approvals[study]
 
     def approved(self, study: str) -> Envelope | None:
@@ -152,6 +152,11 @@ class SiteLedger:
         """List all approved studies, oldest first."""
         with self.log.reading():
             return list(self._state.approvals.values())
+
+    def newest_probe(self, study: str) -> ProbeDone | None:
+        """Return what the newest test of the running mechanism found for a study."""
+        with self.log.reading():
+            return self._state.probes.get(study)
 
     def is_closed(self, study: str) -> bool:
         """Tell whether a study was closed here."""
@@ -167,7 +172,7 @@ class SiteLedger:
             PolicyRefused: PO111 when the study was never approved here.
         """
         with self.log.transaction() as transaction:
-            self._require_approved(study)
+            self._state.require_approved(study)
             if study not in self._state.closed:
                 transaction.append(StudyClosed(study=study, reason=reason))
 
@@ -193,7 +198,7 @@ class SiteLedger:
             record = self._state.slots.get(slot.key)
             if record is not None and record.settlement:
                 return _again(transaction.connection, record, request_digest, event)
-            self._require_approved(slot.study)
+            self._state.require_approved(slot.study)
             if slot.study in self._state.closed:
                 raise PolicyRefused("PO112")
             if record is not None:
@@ -264,10 +269,6 @@ class SiteLedger:
     def checkpoint(self) -> str:
         """Return the ledger's head as a signed note."""
         return self.log.checkpoint()
-
-    def _require_approved(self, study: str) -> None:
-        if study not in self._state.approvals:
-            raise PolicyRefused("PO111")
 
 
 def upgrade_site_ledger(

@@ -36,9 +36,9 @@ from cordon_common.signing import PublicKey
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cordon_common.ledger.body import Body
     from cordon_common.ledger.charges import SiteState
     from cordon_common.ledger.checkpoint import Checkpoint
-    from cordon_common.ledger.entries import Body
     from cordon_common.ledger.log import Log, Transaction
     from cordon_common.ledger.offer import Growth, Logged, WitnessOffer
     from cordon_common.ledger.receipt import Receipt

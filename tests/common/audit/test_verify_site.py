@@ -205,3 +205,24 @@ def test_the_auditors_own_coordinator_key_counts(bundles, consortium):
     assert consortium.audit(bundles, trusted=[consortium.coordinator_key.public]).verdict == "PASS"
     caught = consortium.audit(bundles, trusted=[SigningKey.generate().public]).failed
     assert {("site north", "studies"), ("coordinator consortium", "studies")} <= caught
+
+
+def test_a_release_after_a_failed_probe_is_caught(bundles, consortium):
+    def probed(entries):
+        at = consortium.of_kind(entries, "release.reserved.v1")[0]
+        body = {
+            "study": entries[at]["body"]["slot"]["study"],
+            "passed": False,
+            "failed": ["canary"],
+            "epsilon_claimed": 1.0,
+            "epsilon_lower": 2.0,
+            "trials": 200,
+            "report": "sha256:" + "0" * 64,
+        }
+        for entry in entries:
+            if entry["kind"] == "release.settled.v1":
+                entry["body"]["reserved"] += 1
+        return [*entries[:at], entries[at] | {"kind": "probe.done.v1", "body": body}, *entries[at:]]
+
+    consortium.forge("north", probed)
+    assert ("site north", "probe") in consortium.audit(bundles).failed

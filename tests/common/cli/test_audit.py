@@ -101,8 +101,7 @@ def test_an_audit_needs_neither_torch_nor_flower(bundles):
     subprocess.run(command, capture_output=True, check=True)
 
 
-def test_a_report_is_written_as_page_and_pdf(finished, tmp_path, capsys):
-    bundles = [str(path) for path in sorted(finished.folder.glob("*.zip"))]
+def test_a_report_is_written_as_page_and_pdf(bundles, tmp_path, capsys):
     page = tmp_path / "audit.html"
     assert main(["audit", "report", *bundles, "--output", str(page), "--json"]) == 0
     assert page.read_text().startswith("<!doctype html>")
@@ -110,13 +109,11 @@ def test_a_report_is_written_as_page_and_pdf(finished, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["audit"]["verdict"] == "PASS"
 
 
-def test_a_report_into_a_missing_folder_is_a_usage_error(finished, tmp_path, capsys):
-    bundles = [str(path) for path in sorted(finished.folder.glob("*.zip"))]
+def test_a_report_into_a_missing_folder_is_a_usage_error(bundles, tmp_path, capsys):
     assert main(["audit", "report", *bundles, "--output", str(tmp_path / "no" / "a.html")]) == 2
     assert "US002" in capsys.readouterr().err
 
 
-def test_a_registry_entry_is_data_on_stdout(finished, capsys):
-    bundles = [str(path) for path in sorted(finished.folder.glob("*.zip"))]
+def test_a_registry_entry_is_data_on_stdout(bundles, capsys):
     assert main(["audit", "registry", *bundles]) == 0
     assert json.loads(capsys.readouterr().out)["tier"] == 3

