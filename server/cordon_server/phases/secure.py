@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from cordon_common.canonical import Json
-    from cordon_common.ledger.entries import Body
+    from cordon_common.ledger.body import Body
     from cordon_server.answers import Release
     from cordon_server.context import Campaign, Outcome
 
