@@ -10,6 +10,7 @@ from cordon_client.qc.fastq.modality import MODALITY as FASTQ
 from cordon_client.qc.metagenomics.modality import MODALITY as METAGENOMICS
 from cordon_client.qc.proteomics.modality import MODALITY as PROTEOMICS
 from cordon_client.qc.single_cell.modality import MODALITY as SINGLE_CELL
+from cordon_client.qc.vcf.modality import MODALITY as VARIANTS
 from cordon_common.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 MODALITIES: tuple[Modality, ...] = (
     # reads, alignments, variants, identity
     FASTQ,
+    VARIANTS,
     # counts, cells, taxa, proteins, sequences, signals, images
     SINGLE_CELL,
     METAGENOMICS,

@@ -12,6 +12,7 @@ from cordon_common.qc.proteomics_checks import CHECKS as PROTEOMICS_CHECKS
 from cordon_common.qc.sample_checks import CHECKS as SAMPLE_CHECKS
 from cordon_common.qc.single_cell_checks import CHECKS as SINGLE_CELL_CHECKS
 from cordon_common.qc.survey_checks import CHECKS as SURVEY_CHECKS
+from cordon_common.qc.vcf_checks import CHECKS as VARIANT_CHECKS
 from cordon_common.qc.verdict import CheckClass, ReasonCode, Scope
 
 CROSS_SITE = "cross-site"
@@ -62,6 +63,7 @@ TABLES = (
     BATCH_CHECKS,
     # laboratory modalities, one line each: reads, alignments, variants, identity
     FASTQ_CHECKS,
+    VARIANT_CHECKS,
     # counts, cells, taxa, proteins, sequences, signals, images
     BULK_RNA_CHECKS,
     SINGLE_CELL_CHECKS,

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"\.(fastq|fq)(\.(gz|bgz|bz2|xz))?$", re.IGNORECASE)
 _MATE = re.compile(r"(?<=[._-])R?(?P<mate>[12])(?P<rest>(_\d{3})?)$")
 _LANE = re.compile(r"_L\d{3}(?=_|$)")
-_LEAST_SAMPLES = 8
-"""A robust z needs about eight samples."""
 
 COLUMNS = (
     StatColumn("reads", "Reads", "reads", "Reads in all files of the sample.", 0),
@@ -171,13 +169,14 @@ def check_cohort(
     """Find samples whose quality or GC content is far from the others'."""
     from cordon_client.qc.fastq.measure import FastqMeasures
     from cordon_client.qc.fastq.plots import cohort_plots
+    from cordon_client.qc.outliers import outlying
 
     measured = [
         (each.sample, {k: v for k, v in each.measures.items() if isinstance(v, FastqMeasures)})
         for each in checked
     ]
-    quality = _outliers(checked, "q30", least=5.0, only_below=True)
-    gc = _outliers(checked, "gc", least=2.0, only_below=False)
+    quality = outlying(checked, "q30", least=5.0, only_below=True)
+    gc = outlying(checked, "gc", least=2.0)
     return CohortQc(
         results=(
             result_of(_finding("fastq.q30-outlier", quality), profile),
@@ -191,25 +190,6 @@ def _finding(check: str, outliers: list[str] | None) -> Finding:
     if outliers is None:
         return Finding(check, None)
     return Finding(check, float(len(outliers)), len(outliers), ", ".join(outliers[:10]))
-
-
-def _outliers(
-    checked: Sequence[SampleQc], column: str, *, least: float, only_below: bool
-) -> list[str] | None:
-    """Name samples whose robust z is beyond 3.5 and that lie `least` away; None = too few."""
-    import numpy as np
-
-    known = [
-        (each.sample, value) for each in checked if (value := each.stats.get(column)) is not None
-    ]
-    if len(known) < _LEAST_SAMPLES:
-        return None
-    values = np.array([float(value) for _, value in known])
-    away = values - np.median(values)
-    spread = 1.4826 * float(np.median(np.abs(away)))
-    size = -away if only_below else np.abs(away)
-    far = (size > 3.5 * spread) & (size > least)
-    return [name for (name, _), is_far in zip(known, far.tolist(), strict=True) if is_far]
 
 
 MODALITY = Modality(

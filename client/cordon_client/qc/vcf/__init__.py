@@ -1,0 +1,1 @@
+"""Quality control of variants (VCF, BCF): conformance to the specification, genotypes, judgement."""
