@@ -14,8 +14,8 @@ from cordon_client.qc.vcf.alleles import INDEL, SNP, Change, change_of
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from cordon_client.qc.vcf.body import Group
     from cordon_client.qc.vcf.read import Block
+    from cordon_client.qc.vcf.sample_columns import Group
 
 DEPTH_EDGES = (0, 1, 5, 10, 15, 20, 30, 40, 60, 100)
 QUALITY_EDGES = (0, 10, 20, 30, 40, 60, 80, 99)

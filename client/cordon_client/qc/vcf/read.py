@@ -9,6 +9,7 @@ from cordon_client.qc.streams import DAMAGED, opened
 from cordon_client.qc.vcf.body import BodyChecker
 from cordon_client.qc.vcf.faults import VcfRule
 from cordon_client.qc.vcf.header import HeaderReader
+from cordon_client.qc.vcf.sample_columns import SampleChecker
 from cordon_common.errors import DataError
 
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from cordon_client.qc.vcf.body import Group
     from cordon_client.qc.vcf.header import Header
+    from cordon_client.qc.vcf.sample_columns import Group
 
 _CHUNK = 2**20
 _LINE_LIMIT = 2**30
@@ -40,6 +41,7 @@ class VcfReader:
         self._path, self._told = path, told
         self._reader = HeaderReader()
         self._checker: BodyChecker | None = None
+        self._samples: SampleChecker | None = None
         self._number = 0
         self._ended = True
 
@@ -79,10 +81,11 @@ class VcfReader:
                     raise DataError("DA042", why=f"broken rule: {VcfRule.HEADER_LINE.value}")
                 yield Block([], [])
                 self._checker = BodyChecker(self.header)
+                self._samples = SampleChecker(self.header)
             if line and (columns := self._checker.check(line, self._number)) is not None:
                 records.append((self._number, columns))
-        if self._checker is not None:
-            groups = self._checker.samples(records)
+        if self._samples is not None:
+            groups = self._samples.check(records)
             yield Block([columns for _, columns in records], groups)
 
     def _lines(self) -> Iterator[list[bytes]]:

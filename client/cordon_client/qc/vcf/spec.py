@@ -27,6 +27,10 @@ class FieldType:
     type: str
 
 
+ANY = FieldType(".", "String")
+"""What a key holds that nobody declared."""
+
+
 def _table(text: str) -> dict[str, FieldType]:
     """Read `KEY number type` triples; type I, F, S or 0 (flag)."""
     types = {"I": "Integer", "F": "Float", "S": "String", "0": "Flag", "?": ""}
