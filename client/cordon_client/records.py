@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ class CleanTable:
     numbers: per numeric feature float64 [records], NaN = missing.
     categories: per category feature int64 [records], index into its categories, -1 = missing.
     labels: int8 [records], 0 or 1.
+    arrays: per sequence bases int8 [records, length], 0 to 3, 4 = unknown; per series points
+        float64 [records, length], NaN = missing.
     patients: keyed hash of the patient's identity, bytes of length 32, one per record. Records of
         one patient are equal here; the key is the site's own, so the hash means nothing outside.
     """
@@ -25,6 +27,7 @@ class CleanTable:
     categories: dict[str, npt.NDArray[np.int64]]
     labels: npt.NDArray[np.int8]
     patients: tuple[bytes, ...]
+    arrays: dict[str, npt.NDArray[np.int8] | npt.NDArray[np.float64]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -149,6 +149,10 @@ CODES: dict[str, CodeInfo] = {
         "the cohort holds more patients than the study's integer grid has room for",
         "ask the coordinator to lower training.grid_bits",
     ),
+    "DA019": CodeInfo(
+        "a column of sequences does not follow the study",
+        "compare alphabet and length with the study's data dictionary, then export again",
+    ),
     "PR020": CodeInfo(
         "the study names a QC profile that this version does not have",
         "update cordon, or ask the coordinator for a study with a known profile",

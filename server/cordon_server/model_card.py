@@ -69,7 +69,7 @@ def model_card(study: Study, campaign: str, trained: Trained, evaluation: Json) 
         "campaign": campaign,
         "model": {
             "family": study.model.family,
-            "hidden": list(study.model.hidden),
+            "size": study.model.model_dump(mode="json", exclude={"family"}),
             "inputs": _inputs(study),
             "label": study.cohort.label.name,
             "weights": trained.weights_digest,

@@ -173,9 +173,9 @@ def kept(reply):
     return encode(decode_head(head).model_copy(update={"cosignature": None})) + arrays
 
 
-def make_site(root, cohort, approve=True, peers=("south",), policy=POLICY, **changes):
+def make_site(root, table, approve=True, peers=("south",), policy=POLICY, **changes):
     home = SiteHome(root)
-    config = SiteConfig(name="north", dataset=Dataset(id="main", file=str(cohort)))
+    config = SiteConfig(name="north", dataset=Dataset(id="main", file=str(table)))
     create_site(home, config, policy, clock=clock)
     coordinator = SigningKey.generate()
     trust_coordinator(home.policy_file, coordinator.public, "test coordinator")

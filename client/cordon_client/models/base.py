@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     """Randomness of a step (dropout masks, latents), drawn by the engine, one row per record."""
 
 
+NORMALS = "normals"
+"""Key of standard Gaussian values, [records, normals of the model]."""
+
+
 @dataclass(frozen=True)
 class Batch:
     """Records as tensors: inputs float64 [records, …]; labels float64 [records], 0.0 or 1.0."""
@@ -30,6 +34,12 @@ class PatientModel(nn.Module, ABC):
 
     Takes and returns float64; what it computes in between may be float32.
     """
+
+    normals: int = 0
+    """Standard Gaussian values that the loss of a record asks for."""
+
+    block_rows: int = 256
+    """Records per block of the engine."""
 
     @abstractmethod
     def per_sample_loss(self, batch: Batch, aux: Aux) -> torch.Tensor:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from cordon_client.qc.columns import MISSING, UNKNOWN
+from cordon_client.qc.cells import MISSING, UNKNOWN
 from cordon_client.qc.identity import content_hash, patient_hashes, row_hashes
 from cordon_common.protocol.dictionary import NumberFeature
 from cordon_common.qc.fates import PatientFate, RecordFate
@@ -152,7 +152,7 @@ def _record_rules(study: Study, table: StudyTable) -> list[tuple[RecordFate, Mas
     """Evaluate the rules that look at one record, in the order in which they give the reason."""
     impossible = np.zeros(table.records, dtype=np.bool_)
     unknown = np.zeros(table.records, dtype=np.bool_)
-    for feature in study.cohort.features:
+    for feature in study.cohort.measured:
         if isinstance(feature, NumberFeature):
             if feature.impossible == "exclude":
                 column = table.numbers[feature.name]

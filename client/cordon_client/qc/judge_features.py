@@ -47,7 +47,7 @@ def judge_features(
 ) -> list[CheckResult]:
     """Judge every feature with every check that applies to it."""
     results = []
-    for feature, stat in zip(study.cohort.features, stats, strict=True):
+    for feature, stat in zip(study.cohort.measured, stats, strict=True):
         if isinstance(feature, NumberFeature):
             values = table.numbers[feature.name].values[fates.distinct]
             findings = [*_common(stat), *_number_findings(feature, stat, values)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cordon_client.qc.columns import MISSING, UNKNOWN
+from cordon_client.qc.cells import MISSING, UNKNOWN
 from cordon_client.qc.fates import first_per_patient, outside
 from cordon_common.protocol.dictionary import NumberFeature
 from cordon_common.qc.measurement import Count, Histogram, Moments
@@ -56,7 +56,7 @@ def feature_stats(table: StudyTable, fates: Fates, cohort: Cohort) -> tuple[Feat
     distinct = fates.distinct
     labels = table.labels[distinct]
     result = []
-    for feature in cohort.features:
+    for feature in cohort.measured:
         if isinstance(feature, NumberFeature):
             column = table.numbers[feature.name]
             values, invalid = column.values[distinct], column.invalid[distinct]
@@ -155,7 +155,7 @@ def summary_vector(
         FATE: np.bincount(fates.patients, minlength=len(layout.histograms[0].cells)) * SHARE,
         LABEL: _units_per_cell(label_cell[chosen], all_units, 3),
     }
-    for feature, spec in zip(study.cohort.features, layout.histograms[2:], strict=True):
+    for feature, spec in zip(study.cohort.measured, layout.histograms[2:], strict=True):
         if isinstance(feature, NumberFeature):
             column = table.numbers[feature.name]
             cell = _number_cells(spec, feature, column.values, column.invalid)

@@ -16,6 +16,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 
 from cordon_common.errors import DataError
+from cordon_common.protocol.dictionary import columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +55,7 @@ class SourceTable:
 
 def study_columns(cohort: Cohort) -> tuple[str, ...]:
     """List the columns that a cohort's file must have."""
-    names = [feature.name for feature in cohort.features]
+    names = [column for feature in cohort.features for column in columns_of(feature)]
     ids = [] if cohort.patient_id is None else [cohort.patient_id]
     return (*ids, *names, cohort.label.name)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cordon_client.qc.measure import FeatureStats
     from cordon_client.qc.tabular import TableQc
     from cordon_common.canonical import Json
-    from cordon_common.protocol.dictionary import Feature
+    from cordon_common.protocol.dictionary import Measured
     from cordon_common.protocol.study import Study
     from cordon_common.qc.measurement import Count
     from cordon_common.qc.verdict import CheckResult
@@ -97,7 +97,7 @@ def report_value(study: Study, qc: TableQc, model: ModelAtSite | None = None) ->
         "findings": _findings(qc),
         "features": [
             _feature(feature, stats, qc)
-            for feature, stats in zip(study.cohort.features, qc.features, strict=True)
+            for feature, stats in zip(study.cohort.measured, qc.features, strict=True)
         ],
         "checks": _checks(qc),
         "results": [result_value(result) for result in qc.results],
@@ -153,7 +153,7 @@ def _stops(result: CheckResult) -> bool:
     return hard and result.severity in {Severity.FAIL, Severity.ERROR}
 
 
-def _feature(feature: Feature, stats: FeatureStats, qc: TableQc) -> Json:
+def _feature(feature: Measured, stats: FeatureStats, qc: TableQc) -> Json:
     results = [result for result in qc.results if result.subject == feature.name]
     value: dict[str, Json] = {
         "name": feature.name,

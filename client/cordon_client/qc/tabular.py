@@ -139,13 +139,14 @@ def run_table_qc(
 def _clean(study: Study, table: StudyTable, fates: Fates) -> CleanTable:
     kept = fates.kept
     numbers, categories = {}, {}
-    for feature in study.cohort.features:
+    for feature in study.cohort.measured:
         if isinstance(feature, NumberFeature):
             values = table.numbers[feature.name].values[kept]
             numbers[feature.name] = np.where(outside(values, feature), np.nan, values)
         else:
             categories[feature.name] = np.maximum(table.categories[feature.name][kept], -1)
     return CleanTable(
+        arrays={name: array[kept] for name, array in table.arrays.items()},
         numbers=numbers,
         categories=categories,
         labels=table.labels[kept],

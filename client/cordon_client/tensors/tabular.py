@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cordon_client.records import Tensors
-from cordon_common.protocol.dictionary import NumberFeature
+from cordon_common.protocol.dictionary import NumberFeature, SequenceFeature, SeriesFeature
 from cordon_common.protocol.layout import input_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     import numpy.typing as npt
 
@@ -62,6 +63,10 @@ def split(tensors: Tensors, held_out: Sequence[bool]) -> tuple[Tensors, Tensors]
 
 
 def _encode_feature(table: CleanTable, feature: Feature) -> npt.NDArray[np.float64]:
+    if isinstance(feature, SequenceFeature):
+        return _one_hot_bases(table.arrays[feature.name])
+    if isinstance(feature, SeriesFeature):
+        return _scaled_points(table.arrays[feature.name], feature)
     if isinstance(feature, NumberFeature):
         values = table.numbers[feature.name]
         missing = np.isnan(values)
@@ -103,6 +108,21 @@ def _amount(
     if feature.impute is None:
         seen = np.where(missing, feature.expected, seen)
     return seen - feature.expected
+
+
+def _one_hot_bases(bases: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Write base b as e_b, one channel per base, an unknown one as zeros: [records, 4 · length]."""
+    channels = bases[:, None, :] == np.arange(4, dtype=np.int8)[:, None]
+    inputs: npt.NDArray[np.float64] = channels.reshape(len(bases), -1).astype(np.float64)
+    return inputs
+
+
+def _scaled_points(points: npt.NDArray[Any], feature: SeriesFeature) -> npt.NDArray[np.float64]:
+    """Scale every point as a number of this range is scaled; missing ones are the centre."""
+    scale = feature.measured
+    scaled = (points - scale.centre) / scale.half_width
+    clamped: npt.NDArray[np.float64] = np.clip(np.nan_to_num(scaled), -INPUT_BOUND, INPUT_BOUND)
+    return clamped
 
 
 def _centred_one_hot(

@@ -13,7 +13,8 @@ from cordon_client.models.registry import build
 from cordon_client.training.clipping import float_slack
 from cordon_client.training.engines import engine_for
 from cordon_client.training.noise import release_over
-from cordon_client.training.packing import BLOCK_ROWS, patient_blocks
+from cordon_client.training.packing import patient_blocks
+from cordon_client.training.randomness import draw_aux
 from cordon_client.training.sampling import draw_patients
 from cordon_common.errors import SystemFault
 from cordon_common.privacy.schedule import gradient_grid
@@ -68,18 +69,20 @@ class PatientSums:
         Raises:
             SystemFault: SY042 when there are more patients than the proof covers.
         """
+        model = build(study)
         self._cap = study.cohort.max_records_per_patient
-        _check_size(tensors, self._cap)
+        _check_size(tensors, self._cap, model.block_rows)
         self._tensors = tensors
         self._sampling = study.training.sampling
-        model = build(study)
+        self._model = model
         self._flat = FlatWeights(model)
         self._engine = engine_for(model, clip_norm=study.training.clip_norm)
 
     def at(self, weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return the sum over a fresh draw of the patients that take part, float64 [dimension].
 
-        Guarantee: without Poisson sampling, a function of records, weights and study; adding or
+        Guarantee: without Poisson sampling and a model that draws latent values, a function of
+        records, weights and study; adding or
         removing one patient moves it by at most clip_norm · (1 + FLOAT_SLACK) in L2.
 
         Raises:
@@ -88,16 +91,18 @@ class PatientSums:
         self._flat.load(weights)
         taking_part = draw_patients(self._tensors.n_patients, self._sampling)
         total = torch.zeros(self._flat.size, dtype=torch.float64)
-        for block in patient_blocks(self._tensors, taking_part, cap=self._cap, rows=BLOCK_ROWS):
-            self._engine.add_clipped_sum(total, block)
+        rows = self._model.block_rows
+        for block in patient_blocks(self._tensors, taking_part, cap=self._cap, rows=rows):
+            aux = draw_aux(self._model, len(block.labels))
+            self._engine.add_clipped_sum(total, block, aux)
         result: npt.NDArray[np.float64] = total.numpy()
         return result
 
 
-def _check_size(tensors: Tensors, cap: int) -> None:
+def _check_size(tensors: Tensors, cap: int, block_rows: int) -> None:
     patients = tensors.n_patients
     slack = float_slack(
-        patients=patients, records=len(tensors.patients), rows=max(BLOCK_ROWS, 2 * cap)
+        patients=patients, records=len(tensors.patients), rows=max(block_rows, 2 * cap)
     )
     if patients > MAX_PATIENTS or slack > FLOAT_SLACK:
         raise SystemFault("SY042")

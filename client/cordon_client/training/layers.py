@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from cordon_client.models.feedforward import AlignedLinear
+from cordon_client.models.aligned import AlignedLinear
 from cordon_client.training.products import (
     ProductTerms,
     convolution_products,

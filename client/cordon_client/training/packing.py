@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from cordon_client.records import Tensors
 
 
-BLOCK_ROWS = 256
-"""Records per block of a tabular model."""
-
-
 @dataclass(frozen=True)
 class PatientBlock:
     """Some patients, padded to [patients, slots] records.

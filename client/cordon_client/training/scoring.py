@@ -9,7 +9,7 @@ import torch
 
 from cordon_client.models.flat import FlatWeights
 from cordon_client.models.registry import build
-from cordon_client.training.packing import BLOCK_ROWS, patient_blocks
+from cordon_client.training.packing import patient_blocks
 from cordon_common.evaluation import HISTOGRAM_ROWS, bin_of
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def patient_scores(
     everyone = np.ones(tensors.n_patients, dtype=np.bool_)
     scores, labels = [np.empty(0)], [np.empty(0)]
     for block in patient_blocks(
-        tensors, everyone, cap=study.cohort.max_records_per_patient, rows=BLOCK_ROWS
+        tensors, everyone, cap=study.cohort.max_records_per_patient, rows=model.block_rows
     ):
         with torch.no_grad():
             score = torch.nan_to_num(model.scores(block.inputs), nan=0.0)

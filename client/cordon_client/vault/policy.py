@@ -13,6 +13,7 @@ from cordon_common.ledger.entries import PolicySet
 from cordon_common.privacy.accounting import study_epsilon
 from cordon_common.privacy.filter import BudgetFilter
 from cordon_common.privacy.schedule import planned_events
+from cordon_common.protocol.models import Family
 from cordon_common.protocol.parse import load_yaml, parse_model
 from cordon_common.protocol.study import TrustModel
 from cordon_common.signing import PublicKey
@@ -48,7 +49,7 @@ class StudyLimits(StrictModel):
     algorithms: tuple[Literal["dp-fedsgd", "dp-fedavg"], ...] = Field(
         min_length=1, examples=[["dp-fedsgd"]]
     )
-    models: tuple[Literal["logistic", "mlp"], ...] = Field(min_length=1, examples=[["logistic"]])
+    models: tuple[Family, ...] = Field(min_length=1, examples=[["logistic"]])
     trust_models: tuple[TrustModel, ...] = Field(min_length=1, examples=[["local"]])
     min_colluding_sites: int = Field(default=0, ge=0, examples=[1])
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cordon_common.protocol.layout import input_columns
+from cordon_common.protocol.models import Tabular
 from cordon_common.protocol.strategies import Averaging, Median, Proximal
 from cordon_common.protocol.study import Adam, FedAvg, Poisson
 
@@ -304,8 +305,8 @@ def _world(study: Study, seed: int) -> tuple[Cohort, Cohort, Layers]:
 
 def _initial(study: Study, columns: int, rng: np.random.Generator) -> Layers:
     layers = []
-    for fan_in, fan_out in pairwise([columns, *study.model.hidden, 1]):
-        limit = math.sqrt(6 / (fan_in + fan_out)) if study.model.hidden else 0.0
+    for fan_in, fan_out in pairwise([columns, *_hidden(study), 1]):
+        limit = math.sqrt(6 / (fan_in + fan_out)) if _hidden(study) else 0.0
         layers.append((rng.uniform(-limit, limit, (fan_out, fan_in)), np.zeros(fan_out)))
     return layers
 
@@ -375,10 +376,13 @@ def _cost(study: Study) -> float:
     fixed cost of a step.
     """
     columns = len(input_columns(study.cohort))
-    products = sum(
-        fan_in * fan_out for fan_in, fan_out in pairwise([columns, *study.model.hidden, 1])
-    )
+    products = sum(fan_in * fan_out for fan_in, fan_out in pairwise([columns, *_hidden(study), 1]))
     patients = training_patients(study)
     step = patients * (12 * columns + products) + _STEP_OVERHEAD
     drawing = 60 * columns * (patients + TEST_PATIENTS)
     return study.training.rounds * study.training.steps * step + drawing
+
+
+def _hidden(study: Study) -> tuple[int, ...]:
+    """Return the hidden widths; other families are predicted by a linear model on their inputs."""
+    return study.model.hidden if isinstance(study.model, Tabular) else ()

@@ -121,7 +121,97 @@ class CategoryFeature(StrictModel):
         return self
 
 
-Feature = Annotated[NumberFeature | CategoryFeature, Field(discriminator="type")]
+class SequenceFeature(StrictModel):
+    """A column of DNA texts of one length; the model sees one channel per base.
+
+    A, C, G, T in either case; the IUPAC codes of ambiguous bases count as unknown and are all
+    zeros. A text of another length or alphabet, or with a larger share of unknown bases than
+    `max_unknown`, is impossible.
+    """
+
+    name: Name
+    type: Literal["sequence"] = Field(examples=["sequence"])
+    alphabet: Literal["dna"] = Field(default="dna", examples=["dna"])
+    length: int = Field(ge=4, le=20_000, examples=[57])
+    max_unknown: float = Field(default=0.1, ge=0, lt=1, examples=[0.1])
+    impossible: Literal["exclude", "missing"] = Field(default="exclude", examples=["exclude"])
+    description: str = Field(default="", max_length=200)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the file that hold it."""
+        return (self.name,)
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """What the model sees at each position."""
+        return ("A", "C", "G", "T")
+
+    @property
+    def measured(self) -> NumberFeature:
+        """What quality control measures of a record: its share of G and C."""
+        return NumberFeature(
+            name=self.name,
+            type="number",
+            unit="GC share",
+            range=(0, 1),
+            impossible=self.impossible,
+            description=self.description,
+        )
+
+
+class SeriesFeature(StrictModel):
+    """A series of numbers in one unit, one column per time point: `prefix`1 to `prefix``length`.
+
+    `range` and `typical` as for a number, for every point. Missing points count as the centre; a
+    series with a larger share of them than `max_missing`, or with a point that is no number or
+    outside the range, is impossible.
+    """
+
+    name: Name
+    type: Literal["series"] = Field(examples=["series"])
+    prefix: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_.\-]{0,40}$", examples=["t"])
+    length: int = Field(ge=4, le=5_000, examples=[140])
+    unit: str = Field(min_length=1, max_length=40, examples=["mV"])
+    range: tuple[float, float] = Field(examples=[[-10, 10]])
+    typical: tuple[float, float] | None = Field(default=None, examples=[[-5, 5]])
+    max_missing: float = Field(default=0.1, ge=0, lt=1, examples=[0.1])
+    impossible: Literal["exclude", "missing"] = Field(default="exclude", examples=["exclude"])
+    description: str = Field(default="", max_length=200)
+
+    @model_validator(mode="after")
+    def _bounds(self) -> SeriesFeature:
+        self.measured  # noqa: B018 - checks range and typical as those of a number
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the file that hold it, in their order."""
+        return tuple(f"{self.prefix}{point}" for point in range(1, self.length + 1))
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """What the model sees at each position."""
+        return ("value",)
+
+    @property
+    def measured(self) -> NumberFeature:
+        """What quality control measures of a record: the mean of its points."""
+        return NumberFeature(
+            name=self.name,
+            type="number",
+            unit=self.unit,
+            range=self.range,
+            typical=self.typical,
+            impossible=self.impossible,
+            description=self.description,
+        )
+
+
+Measured = NumberFeature | CategoryFeature
+Feature = Annotated[
+    NumberFeature | CategoryFeature | SequenceFeature | SeriesFeature, Field(discriminator="type")
+]
 
 
 class Label(StrictModel):
@@ -161,7 +251,7 @@ class Cohort(StrictModel):
 
     @model_validator(mode="after")
     def _distinct(self) -> Cohort:
-        names = [feature.name for feature in self.features]
+        names = [column for feature in self.features for column in columns_of(feature)]
         names.append(self.label.name)
         if self.patient_id is not None:
             names.append(self.patient_id)
@@ -170,6 +260,21 @@ class Cohort(StrictModel):
         if self.patient_id is None and self.max_records_per_patient != 1:
             raise ValueError("several records per patient need patient_id")
         return self
+
+    @property
+    def measured(self) -> tuple[Measured, ...]:
+        """The features as quality control measures them: one number or category per record."""
+        return tuple(
+            feature.measured if isinstance(feature, SequenceFeature | SeriesFeature) else feature
+            for feature in self.features
+        )
+
+
+def columns_of(feature: Feature) -> tuple[str, ...]:
+    """Return the columns of the file that hold a feature."""
+    if isinstance(feature, SequenceFeature | SeriesFeature):
+        return feature.columns
+    return (feature.name,)
 
 
 def _category_text(value: object) -> str:

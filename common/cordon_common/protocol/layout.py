@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import product
 from typing import TYPE_CHECKING
 
-from cordon_common.protocol.dictionary import Cohort, NumberFeature
+from cordon_common.protocol.dictionary import CategoryFeature, Cohort, NumberFeature
 
 if TYPE_CHECKING:
-    from cordon_common.protocol.study import Model, Study
+    from cordon_common.protocol.models import Model
+    from cordon_common.protocol.study import Study
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class InputColumn:
         """A readable name, e.g. `cp=4` or `chol is missing`."""
         if self.kind == "category":
             return f"{self.feature}={self.category}"
+        if self.kind == "place":
+            return f"{self.feature} {self.category}"
         return f"{self.feature} is missing" if self.kind == "missing" else self.feature
 
 
@@ -40,8 +43,12 @@ def input_columns(cohort: Cohort) -> tuple[InputColumn, ...]:
         if isinstance(feature, NumberFeature):
             kind = "number" if feature.scale == "linear" else "amount"
             columns.append(InputColumn(feature.name, kind, expected=feature.expected))
-        else:
+        elif isinstance(feature, CategoryFeature):
             columns += [InputColumn(feature.name, "category", c) for c in feature.categories]
+        else:  # channel by channel, each over all positions
+            places = product(feature.channels, range(1, feature.length + 1))
+            columns += [InputColumn(feature.name, "place", f"{c} at {i}") for c, i in places]
+            continue
         if feature.missing_indicator:
             columns.append(InputColumn(feature.name, "missing"))
     return tuple(columns)
@@ -49,12 +56,7 @@ def input_columns(cohort: Cohort) -> tuple[InputColumn, ...]:
 
 def parameter_shapes(model: Model, inputs: int) -> dict[str, tuple[int, ...]]:
     """List a model's parameters and their shapes, in the order of the flat weight vector."""
-    widths = [inputs, *model.hidden, 1]
-    shapes: dict[str, tuple[int, ...]] = {}
-    for i, (fan_in, fan_out) in enumerate(pairwise(widths)):
-        shapes[f"layers.{i}.weight"] = (fan_out, fan_in)
-        shapes[f"layers.{i}.bias"] = (fan_out,)
-    return shapes
+    return model.shapes(inputs)
 
 
 def dimension(study: Study) -> int:

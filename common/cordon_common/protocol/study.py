@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from cordon_common.canonical import Json, digest_of
-from cordon_common.protocol.dictionary import Cohort, Slug
+from cordon_common.protocol.dictionary import Cohort, SequenceFeature, SeriesFeature, Slug
+from cordon_common.protocol.models import Convolutions, Model, Transformer
 from cordon_common.protocol.strategies import Averaging, Strategy, least_sites
 from cordon_common.strict import StrictModel
 
@@ -44,21 +45,6 @@ class Qc(StrictModel):
     duplicate_patients: Literal["warn", "exclude"] = Field(default="warn", examples=["warn"])
     histogram_bins: int = Field(default=10, ge=2, le=50, examples=[10])
     gate: Gate
-
-
-class Model(StrictModel):
-    """The model family and its size."""
-
-    family: Literal["logistic", "mlp"] = Field(examples=["logistic"])
-    hidden: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(default=(), examples=[[16]])
-
-    @model_validator(mode="after")
-    def _fits(self) -> Model:
-        if self.family == "logistic" and self.hidden:
-            raise ValueError("a logistic model has no hidden layers: remove model.hidden")
-        if self.family == "mlp" and not self.hidden:
-            raise ValueError("an mlp needs model.hidden, for example [16]")
-        return self
 
 
 class FullBatch(StrictModel):
@@ -248,6 +234,21 @@ class Study(StrictModel):
     evaluation: Evaluation = Evaluation()
     timing: Timing = Timing()
     roster: tuple[RosterEntry, ...] = ()
+
+    @model_validator(mode="after")
+    def _sequences(self) -> Study:
+        if not isinstance(self.model, Convolutions | Transformer):
+            return self
+        lengths = {
+            feature.length if isinstance(feature, SequenceFeature | SeriesFeature) else None
+            for feature in self.cohort.features
+        }
+        if lengths != {self.model.length}:
+            raise ValueError(
+                f"a {self.model.family} model takes features of type sequence or series only, each "
+                f"of model.length: {self.model.length}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Study:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from cordon_common.canonical import Json
-    from cordon_common.protocol.dictionary import Feature
+    from cordon_common.protocol.dictionary import Measured
     from cordon_common.protocol.study import Study
 
 SHARE = 2**20
@@ -91,7 +91,7 @@ def qc_layout(study: Study) -> QcLayout:
     The feature histograms together weigh as much as fates and outcome together: how many patients
     are left, and why, must stay readable in a small hospital with many features.
     """
-    features = study.cohort.features
+    features = study.cohort.measured
     weight = max(1, math.floor(_WEIGHT_STEPS * min(1.0, math.sqrt(2 / len(features)))))
     fates = HistogramSpec(FATE, "fate", tuple(fate.value for fate in PatientFate), 1.0)
     label = HistogramSpec(LABEL, "label", LABEL_CELLS, 1.0)
@@ -101,7 +101,7 @@ def qc_layout(study: Study) -> QcLayout:
     )
 
 
-def _feature_spec(feature: Feature, bins: int, weight: float) -> HistogramSpec:
+def _feature_spec(feature: Measured, bins: int, weight: float) -> HistogramSpec:
     # Missing is split by outcome: a patient still falls into one cell, so this costs no privacy.
     missing = (MISSING_POSITIVE, MISSING_NEGATIVE)
     if not isinstance(feature, NumberFeature):

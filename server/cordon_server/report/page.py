@@ -326,7 +326,7 @@ class MatrixRow:
 def matrix(model: ReportModel) -> tuple[Texts, tuple[MatrixRow, ...]]:
     """Lay out features by hospitals."""
     sites = [site for site in model.sites if site.features]
-    features = model.study.cohort.features
+    features = model.study.cohort.measured
     clear = clear_of_noise(sum(len(f.shares) + 2 for s in sites for f in s.features))
     rows = []
     for number, feature in enumerate(features):

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from cordon_client.training.engines import engine_for
 from cordon_client.training.validation import check_model
 from cordon_common.errors import ProtocolError
 from cordon_common.protocol.layout import dimension, input_columns, parameter_shapes
-from cordon_common.protocol.study import Model, Study
+from cordon_common.protocol.models import Family, Model
+from cordon_common.protocol.study import Study
 
 
 def make_study(hidden=(), name="toy"):
@@ -51,7 +53,10 @@ def make_study(hidden=(), name="toy"):
 
 
 def test_every_family_of_the_protocol_is_built_here():
-    assert set(FAMILIES) == set(Model.model_fields["family"].annotation.__args__)
+    sizes, _ = get_args(Model)
+    assert set(FAMILIES) == set(get_args(sizes))
+    named = {f for size in FAMILIES for f in get_args(size.model_fields["family"].annotation)}
+    assert named == set(get_args(Family))
 
 
 @pytest.mark.parametrize("hidden", [(), (5,), (8, 3, 2)])

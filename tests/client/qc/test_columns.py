@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cordon_client.qc.columns import MISSING, UNKNOWN, read_columns
+from cordon_client.qc.cells import MISSING, UNKNOWN
+from cordon_client.qc.columns import read_columns
 from cordon_client.qc.reader import SourceTable
 from cordon_common.errors import DataError
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cordon_client.qc.columns import MISSING, UNKNOWN, NumberColumn, StudyTable
+from cordon_client.qc.cells import MISSING, UNKNOWN, NumberColumn
+from cordon_client.qc.columns import StudyTable
 from cordon_client.qc.fates import RECORD_FATES, decide_fates
 from cordon_client.qc.identity import is_holdout
 from cordon_client.qc.measure import summary_vector

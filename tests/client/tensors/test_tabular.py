@@ -151,3 +151,45 @@ def amounts_cohort(scale):
     species |= {"typical": [1e-6, 1], "scale": scale, "expected": 0.2}
     label = {"name": "y", "positive": ["1"], "negative": ["0"]}
     return Cohort.model_validate({"features": [species], "label": label})
+
+
+def test_sequences_and_series_are_encoded_channel_by_channel():
+    cohort = Cohort.model_validate(
+        {
+            "features": [
+                {"name": "dna", "type": "sequence", "length": 5},
+                {
+                    "name": "beat",
+                    "type": "series",
+                    "prefix": "t",
+                    "length": 4,
+                    "unit": "mV",
+                    "range": [-10, 10],
+                    "typical": [0, 4],
+                },
+            ],
+            "label": {"name": "y", "positive": ["1"], "negative": ["0"]},
+        }
+    )
+    table = CleanTable(
+        numbers={"dna": np.array([0.5]), "beat": np.array([1.0])},
+        categories={},
+        labels=np.array([1], dtype=np.int8),
+        patients=(bytes(32),),
+        arrays={
+            "dna": np.array([[0, 3, 4, 2, 1]], dtype=np.int8),
+            "beat": np.array([[2.0, 4.0, np.nan, 10.0]]),
+        },
+    )
+    inputs = encode(table, cohort).inputs
+    assert inputs.shape == (1, len(input_columns(cohort))) == (1, 24)
+    np.testing.assert_array_equal(
+        inputs[0, :20].reshape(4, 5),
+        [[1, 0, 0, 0, 0], [0, 0, 0, 0, 1], [0, 0, 0, 1, 0], [0, 1, 0, 0, 0]],
+    )
+    np.testing.assert_array_equal(inputs[0, 20:], [0.0, 1.0, 0.0, INPUT_BOUND])
+    assert [input_columns(cohort)[i].label for i in (0, 6, 20)] == [
+        "dna A at 1",
+        "dna C at 2",
+        "beat value at 1",
+    ]
