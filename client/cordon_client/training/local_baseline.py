@@ -12,6 +12,7 @@ from cordon_client.models.base import Batch
 from cordon_client.models.registry import build, initial_weights
 from cordon_client.training.scoring import patient_scores
 from cordon_common.evaluation import exact_auc
+from cordon_common.protocol.models import Tabular
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     Vector = npt.NDArray[np.float64]
 
 MAX_ITERATIONS = 300
+MAX_ITERATIONS_DEEP = 60
+"""Of models whose steps are long; they differ little after that."""
+
 RIDGE = 1.0
 """Penalty RIDGE / 2 · |weights|² on the sum of losses (biases free): logistic regression's usual 1."""
 
@@ -69,8 +73,9 @@ def train_alone(train: Tensors, study: Study) -> Vector:
     torch.nn.utils.vector_to_parameters(start, parameters)
     batch = Batch(torch.tensor(train.inputs), torch.tensor(train.labels))
     share = torch.tensor(_record_shares(train))
+    iterations = MAX_ITERATIONS if isinstance(study.model, Tabular) else MAX_ITERATIONS_DEEP
     optimizer = torch.optim.LBFGS(
-        parameters, max_iter=MAX_ITERATIONS, line_search_fn="strong_wolfe", tolerance_grad=1e-8
+        parameters, max_iter=iterations, line_search_fn="strong_wolfe", tolerance_grad=1e-8
     )
 
     def objective() -> torch.Tensor:

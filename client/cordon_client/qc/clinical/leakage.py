@@ -8,13 +8,13 @@ import numpy as np
 import pyarrow.compute as pc
 from scipy.stats import rankdata
 
+from cordon_client.qc.cells import MISSING_TEXTS
 from cordon_client.qc.clinical.vocabulary import (
     AFTERWARDS_NAME,
     BIRTH_NAME,
     DEATH_NAME,
     OUTCOME_NAME,
 )
-from cordon_client.qc.columns import MISSING_TEXTS
 from cordon_client.qc.finding import Finding
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cordon_client.qc.cells import MISSING_TEXTS
 from cordon_client.qc.clinical.vocabulary import DATE, IDENTIFIER_CONTENT
-from cordon_client.qc.columns import MISSING_TEXTS
 from cordon_client.qc.judge_features import WELL_KNOWN_CODES
 
 if TYPE_CHECKING:
