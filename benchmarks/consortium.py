@@ -48,7 +48,7 @@ study:
   min_sites: 1
   algorithms: [dp-fedsgd]
   models: [logistic]
-  trust_models: [local]
+  trust_models: [local, secure-sum]
 """
 
 
@@ -62,6 +62,7 @@ class Shape:
     patients: int = 160
     round_timeout_s: float = 60.0
     max_attempts: int = 5
+    trust_model: str = "local"
 
     def study(self, version: int) -> Json:
         """Return the study as it is signed, in one of its versions."""
@@ -91,6 +92,7 @@ class Shape:
                 "delta": 1e-5,
                 "qc_share": 0.3,
                 "unprotected": ["participation", "qc_verdict"],
+                "trust_model": self.trust_model,
             },
             "evaluation": {"bins": 5},
             "timing": {
