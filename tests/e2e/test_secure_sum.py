@@ -49,7 +49,7 @@ def test_a_vault_that_is_killed_and_comes_back_in_time_costs_nothing(consortium)
     assert rounds(consortium, campaign) == [("ash", "elm", "oak")] * 6
     assert void(consortium, campaign) == []
     for charges in charges_of(consortium.federation, campaign):
-        assert (charges.slots, charges.doubled, charges.unsettled) == (8, 0, 0)
+        assert (charges.total, charges.doubled, charges.unsettled) == (8, 0, 0)
 
 
 def test_a_hospital_that_dies_in_a_round_voids_the_attempt_and_the_others_go_on(consortium):
@@ -67,9 +67,9 @@ def test_a_hospital_that_dies_in_a_round_voids_the_attempt_and_the_others_go_on(
     assert done[-1] == ("ash", "elm")
     found = {c.site: c for c in charges_of(consortium.federation, campaign)}
     assert (
-        found["ash"].slots == found["elm"].slots == 8
+        found["ash"].total == found["elm"].total == 8
     )  # void attempts are charged, no more than planned
-    assert found["oak"].slots < 8
+    assert found["oak"].total < 8
     wait_until(lambda: "oak" in consortium.online(), 60.0, "oak is back")
 
 
