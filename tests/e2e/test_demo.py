@@ -88,9 +88,12 @@ def test_the_demo_trains_four_hospitals_and_catches_the_dirty_one(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_four_real_heart_disease_hospitals_train_one_model(tmp_path, heart_disease):
-    outcome, _ = demo(tmp_path / "d", "--cohorts", str(heart_disease), "--study", str(HEART_STUDY))
+@pytest.mark.parametrize("trust", ["local", "secure-sum"])
+def test_the_four_real_heart_disease_hospitals_train_one_model(tmp_path, heart_disease, trust):
+    options = ("--cohorts", str(heart_disease), "--study", str(HEART_STUDY), "--trust", trust)
+    outcome, _ = demo(tmp_path / "d", *options)
     assert outcome["audit"] == "PASS"
+    assert outcome["trust_model"] == trust
     hospitals = {row["site"]: row for row in outcome["hospitals"]}
     records = {site: row["records"] for site, row in hospitals.items()}
     assert records == {"cleveland": 303, "hungarian": 294, "switzerland": 123, "va": 200}
@@ -98,6 +101,7 @@ def test_the_four_real_heart_disease_hospitals_train_one_model(tmp_path, heart_d
     for row in hospitals.values():
         assert row["kept"] >= row["records"] - 2
         assert row["spent_epsilon"] <= row["promised_epsilon"]
+        assert (row["alone_epsilon"] > row["promised_epsilon"]) is (trust == "secure-sum")
 
 
 def test_four_hospitals_take_local_steps_and_every_step_is_charged(tmp_path):

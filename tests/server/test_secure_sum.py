@@ -11,13 +11,14 @@ from safetensors.numpy import load_file
 from cordon_common.audit.verify import verify_bundles
 from cordon_common.errors import CheckFailed
 from cordon_common.ledger.bundle import export_coordinator_bundle, export_site_bundle
-from cordon_common.ledger.entries import StudySigned
+from cordon_common.ledger.entries import StudySigned, UsedRelease
 from cordon_common.privacy.accounting import study_epsilon
 from cordon_common.privacy.schedule import planned_events
 from cordon_common.signing import SigningKey, seal
 from cordon_common.wire import ReleaseReply, array_bytes, arrays_digest, decode, encode
 from cordon_server.campaign import drive
 from cordon_server.journal import Journal
+from cordon_server.phases import secure
 from cordon_server.spending import epsilon_spent, local_epsilon_spent
 
 PRIVACY = {
@@ -318,3 +319,22 @@ def test_a_coordinator_that_asks_sites_on_different_weights_gets_only_noise(mask
     total = np.add.reduce(shares[0])
     assert np.abs(total.view(np.int64).astype(float)).min() > 2.0**50
     assert masked.log_bodies("round.started.v1")[1].attempt == 1
+
+
+@pytest.mark.parametrize("fraud", ["a share is missing", "shares of two attempts"])
+def test_a_sum_of_other_shares_than_an_attempts_is_caught(masked, tmp_path, monkeypatch, fraud):
+    drop(masked, "south", exchange=2)
+    honest = secure.used_releases
+
+    def used(outcome):
+        found = honest(outcome)
+        if fraud == "a share is missing":
+            return found[1:]
+        received = masked.log_bodies("release.received.v1")
+        other = [b for b in received if (b.site, b.slot.round, b.slot.attempt) == ("east", 1, 0)]
+        swapped = [UsedRelease(site=b.site, release=b.release) for b in other]
+        return (*swapped, *(item for item in found if item.site != "east")) if other else found
+
+    monkeypatch.setattr(secure, "used_releases", used)
+    masked.run()
+    assert audited(masked, tmp_path)["sums"].status == "FAIL"

@@ -89,11 +89,15 @@ class BurnDown:
 
 @dataclass(frozen=True)
 class SiteCost:
-    """What one study cost one hospital's worst-off patient, by both accountants."""
+    """What one study cost one hospital's worst-off patient, by both accountants.
+
+    epsilon: under the study's trust model; local: what the same releases cost by themselves.
+    """
 
     site: str
     releases: int
     epsilon: Epsilon
+    local: Epsilon
 
 
 @dataclass(frozen=True)
@@ -238,9 +242,14 @@ def _studies(sites: Sequence[tuple[Bundle, View]]) -> tuple[StudyFacts, ...]:
 
 
 def _study(signed: SignedStudy, study: Study, spent: dict[str, list[Event]]) -> StudyFacts:
-    delta = study.privacy.delta
+    delta, trust = study.privacy.delta, study.privacy.trust_model
     costs = tuple(
-        SiteCost(site, len(events), study_epsilon(events, delta))
+        SiteCost(
+            site,
+            len(events),
+            study_epsilon(events, delta, trust),
+            study_epsilon(events, delta),
+        )
         for site, events in sorted(spent.items())
     )
     worst = max(costs, key=lambda cost: (cost.epsilon.pld, cost.site)).site
@@ -250,7 +259,7 @@ def _study(signed: SignedStudy, study: Study, spent: dict[str, list[Event]]) -> 
         study=study,
         signer=signed.signer.fingerprint if signed.signer else "nobody",
         costs=costs,
-        explanation=explain(spent[worst], delta),
+        explanation=explain(spent[worst], delta, trust),
     )
 
 
@@ -258,6 +267,7 @@ def _burn_down(bundle: Bundle, view: View) -> BurnDown:
     policies = view.all(PolicySet)
     deltas = [s.study.privacy.delta for s in view.studies.values() if s.study]
     delta = policies[-1][1].lifetime_delta if policies else min(deltas, default=1e-6)
+    trust = policies[-1][1].lifetime_trust_model if policies else "local"
     reserved = view.all(ReleaseReserved)
     spent: dict[str, list[Event]] = {}
     steps = [Step(0, _created(view), 0.0)]
@@ -265,7 +275,7 @@ def _burn_down(bundle: Bundle, view: View) -> BurnDown:
     for count, (entry, body) in enumerate(reserved, start=1):
         spent.setdefault(body.slot.study, []).append(body.event)
         if count in drawn:
-            cost = composed_epsilon(list(spent.values()), delta)
+            cost = composed_epsilon(list(spent.values()), delta, trust)
             steps.append(Step(count, entry.time, cost.pld))
     budget = policies[-1][1].lifetime_epsilon if policies else None
     return BurnDown(

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from cordon_common.protocol.study import assumption
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -120,8 +122,18 @@ def _trust(facts: AuditFacts) -> Hazard:
         "Against whom does ε hold?",
         _checked(facts, "plan", "epsilon"),
         f"trust model {', '.join(sorted(models)) or 'none'}: noise is added inside each hospital; "
-        "no amplification by sampling is claimed against the coordinator",
+        "no amplification by sampling is claimed against the coordinator"
+        + "".join(f"; {name} assumes: {text}" for name, text in _assumed(facts)),
     )
+
+
+def _assumed(facts: AuditFacts) -> list[tuple[str, str]]:
+    """Return, for every study of masked sums, what its ε assumes about the hospitals."""
+    return [
+        (item.study.name, assumption(item.study))
+        for item in facts.studies
+        if item.study.privacy.trust_model == "secure-sum"
+    ]
 
 
 def _sensitivity(facts: AuditFacts) -> Hazard:

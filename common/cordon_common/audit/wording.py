@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cordon_common.protocol.study import assumption
+
 if TYPE_CHECKING:
     from cordon_common.audit.facts import AuditFacts, StudyFacts
     from cordon_common.audit.result import AuditResult, Status
@@ -69,6 +71,7 @@ def label(item: StudyFacts) -> Label:
             ("who is protected (unit)", "one patient, all records"),
             ("neighbouring data sets", "one patient added or removed"),
             ("trusted for it", _TRUST.get(privacy.trust_model, privacy.trust_model)),
+            *_masked(item),
             ("hospital that spent most", f"{worst.site}, {worst.releases} releases"),
             ("other hospitals", f"{others}, none spent more"),
             ("attacker's odds grow at most", f"{meaning.odds_factor:.3g}-fold"),
@@ -81,6 +84,16 @@ def label(item: StudyFacts) -> Label:
             *(_UNPROTECTED.get(name, name) for name in privacy.unprotected),
             "public inputs: the study's text, the hospitals' names and keys, expected sizes",
         ),
+    )
+
+
+def _masked(item: StudyFacts) -> tuple[tuple[str, str], ...]:
+    """Say what a study of masked sums assumes, and what it costs where that does not hold."""
+    if item.study.privacy.trust_model == "local":
+        return ()
+    return (
+        ("assumed", assumption(item.study)),
+        ("if that does not hold", f"ε {item.worst.local.pld:.3g}, each release by itself"),
     )
 
 

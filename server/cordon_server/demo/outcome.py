@@ -31,11 +31,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class HospitalRow:
-    """One hospital of the final table; `facts` come from its own local report."""
+    """One hospital of the final table; `facts` come from its own local report.
+
+    alone_epsilon: what its releases cost by themselves, masked or not.
+    """
 
     site: str
     facts: LocalFacts
     spent_epsilon: float
+    alone_epsilon: float
     promised_epsilon: float
     lifetime_epsilon: float
     rounds: int
@@ -49,6 +53,7 @@ class Outcome:
     hospitals: tuple[HospitalRow, ...]
     audit: AuditOutcome
     report: Path
+    trust_model: str
     rounds: int
     round_seconds: float
     seconds: float
@@ -76,6 +81,7 @@ class Outcome:
         """Return the JSON value for `--json`."""
         return {
             "audit": self.audit.verdict,
+            "trust_model": self.trust_model,
             "rounds": self.rounds,
             "seconds_per_round": round(self.round_seconds, 3),
             "seconds": round(self.seconds, 1),
@@ -94,6 +100,7 @@ def gather(federation: Federation, campaign: str, *, seconds: float) -> Outcome:
         hospitals=tuple(_hospital(federation, model, name) for name in sorted(federation.cohorts)),
         audit=audit,
         report=federation.root / "report.html",
+        trust_model=model.study.privacy.trust_model,
         rounds=model.study.training.rounds,
         round_seconds=statistics.median(durations) if durations else 0.0,
         seconds=seconds,
@@ -124,6 +131,7 @@ def outcome_view(outcome: Outcome) -> RenderableType:
     return Group(
         Text(""),
         table,
+        *_trust_lines(outcome),
         Text.assemble("audit verify: ", (verdict, style), f" ({count} checks over 5 bundles)")
         if len(outcome.hospitals) == 4
         else Text.assemble("audit verify: ", (verdict, style), f" ({count} checks)"),
@@ -133,6 +141,16 @@ def outcome_view(outcome: Outcome) -> RenderableType:
             f"{outcome.seconds:.0f} s in all"
         ),
     )
+
+
+def _trust_lines(outcome: Outcome) -> list[Text]:
+    """Say what masks were worth: the same releases without them."""
+    if outcome.trust_model == "local":
+        return []
+    alone = max(row.alone_epsilon for row in outcome.hospitals)
+    return [
+        Text(f"secure sum: the same releases without their masks would cost epsilon {alone:.2f}")
+    ]
 
 
 def _hospital(federation: Federation, model: ReportModel, name: str) -> HospitalRow:
@@ -145,6 +163,7 @@ def _hospital(federation: Federation, model: ReportModel, name: str) -> Hospital
         site=name,
         facts=facts,
         spent_epsilon=float(spent["spent_epsilon"]),
+        alone_epsilon=float(spent["local_spent_epsilon"]),
         promised_epsilon=model.study.privacy.epsilon,
         lifetime_epsilon=float(budget["lifetime_epsilon"]),
         rounds=seen.rounds,
@@ -176,6 +195,7 @@ def _row_json(row: HospitalRow) -> Json:
         "kept": row.facts.kept,
         "excluded": row.facts.excluded,
         "spent_epsilon": row.spent_epsilon,
+        "alone_epsilon": row.alone_epsilon,
         "promised_epsilon": row.promised_epsilon,
         "lifetime_epsilon": row.lifetime_epsilon,
         "auc": None if evaluated is None else evaluated.auc,

@@ -28,3 +28,9 @@ def rest(campaign: Campaign, number: int, sites: Iterable[str]) -> None:
         count = campaign.silences.get(site, 0)
         campaign.silences[site] = count + 1
         campaign.sitting_out[site] = number + 1 + min(2**count, LONGEST_REST_ROUNDS)
+
+
+def dismiss(campaign: Campaign, sites: Iterable[str]) -> None:
+    """Leave out sites that said no for good, unless the study's minimum needs them."""
+    for site in sites:
+        campaign.sitting_out[site] = campaign.study.training.rounds

@@ -28,7 +28,7 @@ from cordon_server.phases.releases import (
     release_replies,
     used_releases,
 )
-from cordon_server.phases.resting import forgive, rest
+from cordon_server.phases.resting import dismiss, forgive, rest
 from cordon_server.phases.weights import weights_digest
 from cordon_server.rounds import advance
 
@@ -44,6 +44,8 @@ ATTEMPT = "attempt"
 """The fact that keeps the attempt under way: a resumed campaign asks the same sites the same."""
 
 WRONG_KEY = "PO121"
+REFUSALS = ("PO", "BU", "IN", "CK", "DA")
+"""How codes begin that asking again will not change."""
 
 
 def run_masked_train(campaign: Campaign) -> None:
@@ -194,7 +196,10 @@ def _void(
 ) -> None:
     """Write down an attempt of which nothing can be used, and let who failed in it rest."""
     fact = campaign.journal.fact(ATTEMPT)
-    rest(campaign, attempt.round, [s for s, code in outcome.failed.items() if code != WRONG_KEY])
+    wrong_key = [site for site, code in outcome.failed.items() if code == WRONG_KEY]
+    refused = [s for s, code in outcome.failed.items() if code.startswith(REFUSALS)]
+    rest(campaign, attempt.round, set(outcome.failed) - {*wrong_key, *refused})
+    dismiss(campaign, set(refused) - set(wrong_key))
     campaign.journal.commit(
         Step(
             phase="train",
@@ -210,7 +215,7 @@ def _void(
             ),
         )
     )
-    _renew_keys(campaign, [s for s, code in outcome.failed.items() if code == WRONG_KEY])
+    _renew_keys(campaign, wrong_key)
 
 
 def _renew_keys(campaign: Campaign, sites: list[str]) -> None:

@@ -98,8 +98,15 @@ def _mechanisms(study: Study) -> tuple[Mechanism, ...]:
 
     return (
         row("Quality summary", plan.qc, 1, grid.qc, "patients per main count"),
-        row("Training update", plan.training, plan.rounds, grid.training, "gradient units"),
+        row(_update(study), plan.training, plan.rounds, grid.training, "gradient units"),
         row("Score histogram", plan.evaluation, 1, grid.evaluation, "patients per count"),
+    )
+
+
+def _update(study: Study) -> str:
+    masked = study.privacy.trust_model == "secure-sum"
+    return (
+        "Training update, masked: a hospital's share of the noise" if masked else "Training update"
     )
 
 

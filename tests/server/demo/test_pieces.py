@@ -1,16 +1,18 @@
 """The demo's parts: the same cohorts every time, processes that are told of, coded failures."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
+from cordon_common.cli import console
 from cordon_common.errors import CheckFailed, CordonError, UsageError
 from cordon_server.demo.data import DIRTY_SITE, write_breast_cancer_cohorts
 from cordon_server.demo.federation import Federation
-from cordon_server.demo.outcome import HospitalRow, Outcome
+from cordon_server.demo.outcome import HospitalRow, Outcome, outcome_view
 from cordon_server.demo.processes import Processes
 from cordon_server.demo.run import DemoSettings, run_demo
 from cordon_server.report.extra import LocalFacts
@@ -69,17 +71,19 @@ def test_cohorts_that_do_not_fit_are_refused(tmp_path, settings, code):
     assert caught.value.code == code
 
 
-def outcome(verdict="PASS", rounds=30, spent=2.0, evaluated=True):
+def outcome(verdict="PASS", rounds=30, spent=2.0, evaluated=True, trust="local"):
     row = HospitalRow(
         "north",
         LocalFacts(),
         spent,
+        4.5,
         3.0,
         10.0,
         rounds,
         SimpleNamespace(auc=0.9, low=0.8, high=1.0) if evaluated else None,
     )
-    return Outcome((row,), SimpleNamespace(verdict=verdict, parts=()), Path(), 30, 0.5, 40.0)
+    audit = SimpleNamespace(verdict=verdict, parts=())
+    return Outcome((row,), audit, Path(), trust, 30, 0.5, 40.0)
 
 
 def test_the_demo_fails_unless_everything_held():
@@ -92,6 +96,14 @@ def test_the_demo_fails_unless_everything_held():
         {"evaluated": False},
     ):
         assert len(outcome(**broken).failures()) == 1
+
+
+def test_a_demo_of_masked_sums_tells_what_the_masks_were_worth(capsys):
+    row = outcome(trust="secure-sum").hospitals[0]
+    told = replace(row, facts=LocalFacts(), evaluated=None)
+    for trust, said in (("local", False), ("secure-sum", True)):
+        console.show(outcome_view(replace(outcome(trust=trust), hospitals=(told,))))
+        assert ("without their masks would cost epsilon 4.50" in capsys.readouterr().err) is said
 
 
 def test_an_outcome_that_does_not_hold_ends_with_its_own_code(tmp_path, monkeypatch):
