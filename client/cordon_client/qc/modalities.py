@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cordon_client.qc.alignments.modality import MODALITY as ALIGNMENTS
 from cordon_client.qc.bulk_rna.modality import MODALITY as BULK_RNA
 from cordon_client.qc.clinical.modality import CLINICAL
 from cordon_client.qc.fastq.modality import MODALITY as FASTQ
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 MODALITIES: tuple[Modality, ...] = (
     # reads, alignments, variants, identity
     FASTQ,
+    ALIGNMENTS,
     VARIANTS,
     # counts, cells, taxa, proteins, sequences, signals, images
     SINGLE_CELL,

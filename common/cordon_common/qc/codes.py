@@ -35,6 +35,14 @@ QUALITY_CODES: dict[str, tuple[str, str]] = {
         "the variants cannot be read as VCF",
         "write the file again with the tool that made it, or look at it with: bcftools view FILE",
     ),
+    "DA041": (
+        "the alignments cannot be read to their end",
+        "copy the file again, and check it with: samtools quickcheck FILE",
+    ),
+    "DA043": (
+        "the compressed alignments need their reference genome, and it is not here",
+        "set REF_PATH to a local reference cache, or convert the file to BAM",
+    ),
     # -- counts, cells, taxa, proteins, sequences, signals, images ---------------------------------
     "DA060": (
         "the matrix cannot be read",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cordon_common.qc.alignment_checks import CHECKS as ALIGNMENT_CHECKS
 from cordon_common.qc.batch_checks import CHECKS as BATCH_CHECKS
 from cordon_common.qc.bulk_rna_checks import CHECKS as BULK_RNA_CHECKS
 from cordon_common.qc.checks import Bounds, CheckSpec, Registry, Wording
@@ -63,6 +64,7 @@ TABLES = (
     BATCH_CHECKS,
     # laboratory modalities, one line each: reads, alignments, variants, identity
     FASTQ_CHECKS,
+    ALIGNMENT_CHECKS,
     VARIANT_CHECKS,
     # counts, cells, taxa, proteins, sequences, signals, images
     BULK_RNA_CHECKS,

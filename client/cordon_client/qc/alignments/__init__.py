@@ -1,0 +1,1 @@
+"""Quality control of alignments (BAM, CRAM): reading, counting, judgement."""
