@@ -68,6 +68,13 @@ class PolicySet(Body):
     trusted_coordinators: tuple[KeyText, ...]
 
 
+class PolicySetBefore(PolicySet):
+    """The same from before policies named a trust model: the budget counted every release alone."""
+
+    KIND: ClassVar[str] = "policy.set.v1"
+    lifetime_trust_model: Literal["local"] = Field(default="local", exclude=True)
+
+
 class DataRegistered(Body):
     """The data behind the ledger; `fingerprint` is keyed with a secret of the hospital."""
 
@@ -341,25 +348,12 @@ class CheckpointCosigned(Body):
 
 Kinds = dict[str, type[Body]]
 
-_SITE = (
-    LedgerCreated,
-    LedgerUpgraded,
-    SiteOpened,
-    PolicySet,
-    DataRegistered,
-    StudyApproved,
-    StudyClosed,
-    ReleaseReserved,
-    ReleaseSettled,
-    RequestRefused,
-    QcVerdict,
-    CheckpointWitnessed,
-    CheckpointRefused,
-    ProbeDone,
-)
+_BOTH = (LedgerCreated, LedgerUpgraded)
+_ABOUT_SITE = (SiteOpened, PolicySetBefore, PolicySet, DataRegistered, StudyApproved, StudyClosed)
+_RELEASED = (ReleaseReserved, ReleaseSettled, RequestRefused, QcVerdict, ProbeDone)
+_SITE = (*_BOTH, *_ABOUT_SITE, *_RELEASED, CheckpointWitnessed, CheckpointRefused)
 _COORDINATOR = (
-    LedgerCreated,
-    LedgerUpgraded,
+    *_BOTH,
     StudySigned,
     SiteEnrolled,
     SiteKeyRotated,

@@ -11,6 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from cordon_common.privacy.schedule import sum_sites
 from cordon_common.protocol.study import assumption
 from cordon_server.view import PHASE_NAMES
 
@@ -75,8 +76,12 @@ def plan_view(plan: Plan) -> RenderableType:
 def _otherwise(plan: Plan) -> list[RenderableType]:
     if plan.study.privacy.trust_model == "local":
         return []
-    alone = f"otherwise: epsilon {plan.epsilon_local.pld:.3f}, each site's releases by themselves"
-    return [Text(alone)]
+    return [
+        Text(
+            f"otherwise: epsilon {plan.epsilon_local.pld:.3f}, each site's releases by themselves "
+            f"in a sum of {sum_sites(plan.study)} sites"
+        )
+    ]
 
 
 def campaign_view(view: CampaignView) -> RenderableType:
