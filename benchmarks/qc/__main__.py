@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.lines import Line, finish
-from benchmarks.qc import planted
+from benchmarks.qc import matrices, planted, real_omics
 from benchmarks.qc.part import Options
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ PARTS: dict[str, Part] = {
     "planted": planted.lines,
     # reads, alignments, variants, identity
     # counts, cells, taxa, proteins, sequences, signals, images
+    "matrices": matrices.lines,
+    "real-omics": real_omics.lines,
 }
 PACKAGES = ("pandas", "pyarrow", "scipy")
 

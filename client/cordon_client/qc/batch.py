@@ -14,6 +14,7 @@ import numpy as np
 
 from cordon_client.qc.finding import Finding, result_of
 from cordon_client.qc.modality import Band, CohortQc, Plot, Series
+from cordon_common.qc.association import cramers_v
 from cordon_common.qc.batch_checks import CLASSIFIER, CONFOUNDED, VARIANCE
 
 if TYPE_CHECKING:
@@ -181,23 +182,6 @@ def _coded(groups: Sequence[str | None]) -> tuple[Codes | None, npt.NDArray[np.b
 
 
 # -- whether batch and outcome can be told apart -------------------------------------------------
-
-
-def cramers_v(table: npt.NDArray[np.int64]) -> float | None:
-    """Return the bias-corrected Cramér's V of a table of counts [groups, outcomes] (Bergsma 2013).
-
-    0 = independent, 1 = one determines the other; None when there is nothing to compare.
-    """
-    counts = table[table.sum(axis=1) > 0][:, table.sum(axis=0) > 0].astype(np.float64)
-    n, (rows, columns) = counts.sum(), counts.shape
-    if rows < 2 or columns < 2 or n < 2:
-        return None
-    expected = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / n
-    phi = float(((counts - expected) ** 2 / expected).sum() / n)
-    corrected = max(0.0, phi - (rows - 1) * (columns - 1) / (n - 1))
-    rows_c, columns_c = rows - (rows - 1) ** 2 / (n - 1), columns - (columns - 1) ** 2 / (n - 1)
-    smaller = min(rows_c, columns_c) - 1
-    return float(min(1.0, np.sqrt(corrected / smaller))) if smaller > 0 else None
 
 
 def _entanglement(

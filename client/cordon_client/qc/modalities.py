@@ -8,8 +8,11 @@ from cordon_client.qc.alignments.modality import MODALITY as ALIGNMENTS
 from cordon_client.qc.bulk_rna.modality import MODALITY as BULK_RNA
 from cordon_client.qc.clinical.modality import CLINICAL
 from cordon_client.qc.fastq.modality import MODALITY as FASTQ
+from cordon_client.qc.images.modality import MODALITY as IMAGES
 from cordon_client.qc.metagenomics.modality import MODALITY as METAGENOMICS
 from cordon_client.qc.proteomics.modality import MODALITY as PROTEOMICS
+from cordon_client.qc.sequence_files.modality import MODALITY as SEQUENCES
+from cordon_client.qc.signals.modality import MODALITY as SIGNALS
 from cordon_client.qc.single_cell.modality import MODALITY as SINGLE_CELL
 from cordon_client.qc.vcf.modality import MODALITY as VARIANTS
 from cordon_common.errors import UsageError
@@ -26,9 +29,12 @@ MODALITIES: tuple[Modality, ...] = (
     VARIANTS,
     # counts, cells, taxa, proteins, sequences, signals, images
     SINGLE_CELL,
+    SEQUENCES,
+    IMAGES,
     METAGENOMICS,
     PROTEOMICS,
     BULK_RNA,
+    SIGNALS,
     CLINICAL,  # last: a table of anything else is recognised by its own modality
 )
 

@@ -71,6 +71,23 @@ QUALITY_CODES: dict[str, tuple[str, str]] = {
         "the proteomics table has no intensity columns",
         "export protein groups with one intensity column per run",
     ),
+    "PO140": (
+        "batch and outcome cannot be told apart, so no correction can separate them",
+        "measure both outcomes in every batch, or train without harmonisation",
+    ),
+    "PO141": (
+        "too few records for sums that describe them in that many directions",
+        "use a smaller panel of features, or release with noise",
+    ),
+    "DA069": (
+        "the sequences cannot be read",
+        "give FASTA, or a table with a column named sequence",
+    ),
+    "DA070": (
+        "the series cannot be read",
+        "give one row per series, or one row per patient and time with a time column",
+    ),
+    "DA071": ("the images cannot be read", "give PNG files, or an NPZ file with uint8 images"),
     "DA072": (
         "the matrix is larger than the site allows",
         "store it sparse (h5ad or 10x), or raise the limit",

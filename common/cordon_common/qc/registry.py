@@ -8,9 +8,12 @@ from cordon_common.qc.bulk_rna_checks import CHECKS as BULK_RNA_CHECKS
 from cordon_common.qc.checks import Bounds, CheckSpec, Registry, Wording
 from cordon_common.qc.clinical_checks import CHECKS as CLINICAL_TABLE_CHECKS
 from cordon_common.qc.fastq_checks import CHECKS as FASTQ_CHECKS
+from cordon_common.qc.image_checks import CHECKS as IMAGE_CHECKS
 from cordon_common.qc.metagenomics_checks import CHECKS as METAGENOMICS_CHECKS
 from cordon_common.qc.proteomics_checks import CHECKS as PROTEOMICS_CHECKS
 from cordon_common.qc.sample_checks import CHECKS as SAMPLE_CHECKS
+from cordon_common.qc.sequence_checks import CHECKS as SEQUENCE_CHECKS
+from cordon_common.qc.signal_checks import CHECKS as SIGNAL_CHECKS
 from cordon_common.qc.single_cell_checks import CHECKS as SINGLE_CELL_CHECKS
 from cordon_common.qc.survey_checks import CHECKS as SURVEY_CHECKS
 from cordon_common.qc.vcf_checks import CHECKS as VARIANT_CHECKS
@@ -71,6 +74,9 @@ TABLES = (
     SINGLE_CELL_CHECKS,
     METAGENOMICS_CHECKS,
     PROTEOMICS_CHECKS,
+    SEQUENCE_CHECKS,
+    SIGNAL_CHECKS,
+    IMAGE_CHECKS,
     CROSS_SITE_CHECKS,
 )
 """Every table of checks there is; a modality's checks exist once its table stands here."""

@@ -85,12 +85,7 @@ def find_doublets(counts: csr_matrix, all_cells: int | None = None) -> Doublets 
         return None
     n = observed.shape[0]
     pairs = draw.integers(0, n, (_SIMULATED_PER_CELL * n, 2))
-    panel = observed[:, genes]
-    doubled = panel[pairs[:, 0]] + panel[pairs[:, 1]]
-    target = float(totals.mean())
-    singles = _scaled(panel, totals, target)
-    both = _scaled(doubled, np.asarray(totals[pairs].sum(axis=1)), target)
-    points = _embed(singles, both)
+    points = _embed(observed[:, genes], totals, pairs)
     share = _neighbour_share(points, n)
     rate = expected_rate(all_cells or counts.shape[0])
     scores = _posterior(share, rate)
@@ -100,9 +95,11 @@ def find_doublets(counts: csr_matrix, all_cells: int | None = None) -> Doublets 
 def _variable_genes(counts: csr_matrix, totals: Values) -> npt.NDArray[np.int64]:
     """Choose genes whose variance exceeds what their mean predicts, seen in at least 3 cells."""
     seen = counts.getnnz(axis=0) >= 3
-    scaled = counts.multiply((totals.mean() / totals)[:, None]).tocsr()
+    scaled = counts.copy()
+    scaled.data *= np.repeat(totals.mean() / totals, np.diff(counts.indptr))
     mean = np.asarray(scaled.mean(axis=0)).ravel()
-    square = np.asarray(scaled.multiply(scaled).mean(axis=0)).ravel()
+    scaled.data **= 2
+    square = np.asarray(scaled.mean(axis=0)).ravel()
     with np.errstate(divide="ignore", invalid="ignore"):
         dispersion = np.log((square - mean**2) / mean)
     usable = np.flatnonzero(seen & np.isfinite(dispersion))
@@ -130,14 +127,26 @@ def _scaled(panel: csr_matrix, totals: Values, target: float) -> Values:
     return np.asarray(np.log1p(panel.toarray() * (target / totals)[:, None]), dtype=np.float64)
 
 
-def _embed(singles: Values, doubled: Values) -> Values:
-    """Project both on the observed cells' principal components; float64 [all cells, components]."""
+def _embed(panel: csr_matrix, totals: Values, pairs: npt.NDArray[np.int64]) -> Values:
+    """Project cells and pairs on the cells' principal components; float64 [cells + pairs, k].
+
+    Pairs are made some hundred at a time: dense, all of them would be larger than the matrix.
+    """
+    target = float(totals.mean())
+    singles = _scaled(panel, totals, target)
     mean, spread = singles.mean(axis=0), singles.std(axis=0)
     spread[spread == 0] = 1.0
-    standard = (singles - mean) / spread
-    _, vectors = np.linalg.eigh(standard.T @ standard)
-    axes = vectors[:, ::-1][:, : min(_COMPONENTS, standard.shape[1], len(standard) - 1)]
-    return np.vstack([standard @ axes, ((doubled - mean) / spread) @ axes])
+    singles -= mean
+    singles /= spread
+    _, vectors = np.linalg.eigh(singles.T @ singles)
+    axes = vectors[:, ::-1][:, : min(_COMPONENTS, singles.shape[1], len(singles) - 1)]
+    points = [singles @ axes]
+    for start in range(0, len(pairs), _CHUNK):
+        part = pairs[start : start + _CHUNK]
+        both = panel[part[:, 0]] + panel[part[:, 1]]
+        scaled = _scaled(both, np.asarray(totals[part].sum(axis=1)), target)
+        points.append(((scaled - mean) / spread) @ axes)
+    return np.vstack(points)
 
 
 def _neighbour_share(points: Values, n: int) -> Values:

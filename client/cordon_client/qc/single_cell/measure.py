@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     import numpy.typing as npt
-    from scipy.sparse import csr_matrix
+    from scipy.sparse import csc_matrix, csr_matrix
 
     from cordon_client.qc.single_cell.blocks import CellBlock
 
@@ -25,6 +25,7 @@ TOP = 20
 _SPREAD = 3
 """Candidates per cell for its TOP largest counts, times TOP; more only costs time."""
 _WIDE = 1024
+_EXACT_FLOAT32 = 2**24
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,6 @@ class GeneTally:
     cells: int
     seen_in: Integers
     total: Integers
-    squares: Integers
     wrong: int = 0
 
     def __add__(self, other: Self) -> Self:
@@ -42,7 +42,6 @@ class GeneTally:
             self.cells + other.cells,
             self.seen_in + other.seen_in,
             self.total + other.total,
-            self.squares + other.squares,
             self.wrong + other.wrong,
         )
 
@@ -50,7 +49,7 @@ class GeneTally:
     def empty(cls, genes: int) -> Self:
         """Return the identity of the merge."""
         nothing = np.zeros(genes, dtype=np.int64)
-        return cls(0, nothing, nothing, nothing)
+        return cls(0, nothing, nothing)
 
 
 @dataclass(frozen=True)
@@ -66,8 +65,7 @@ class CellValues:
 def measure_block(matrix: csr_matrix, mitochondrial: Mask) -> tuple[CellValues, GeneTally]:
     """Measure whole cells; matrix CSR [cells, genes] without explicit zeros.
 
-    Sums run in float64, which is exact for the integers below 2^53 that counts are. Values that
-    are no counts are tallied as wrong, and rounded to the next count in the sums.
+    Values that are no counts are tallied as wrong, and rounded to the next count in the sums.
     """
     data = matrix.data
     wrong = 0
@@ -78,25 +76,39 @@ def measure_block(matrix: csr_matrix, mitochondrial: Mask) -> tuple[CellValues, 
     if wrong:
         matrix = matrix.copy()
         matrix.data = np.maximum(np.rint(np.nan_to_num(data)), 0)
-    weights = np.column_stack([np.ones(matrix.shape[1]), mitochondrial.astype(np.float64)])
-    sums = matrix @ weights
     values = CellValues(
-        total=sums[:, 0].astype(np.int64),
+        total=_exact_sums(matrix, np.ones(matrix.shape[1], dtype=np.float32)),
         genes=np.diff(matrix.indptr).astype(np.int64),
-        mitochondrial=sums[:, 1].astype(np.int64),
+        mitochondrial=_exact_sums(matrix, mitochondrial.astype(np.float32)),
         top=top_sums(matrix, TOP),
     )
     return values, _tally_genes(matrix, wrong)
 
 
+def _exact_sums(matrix: csr_matrix | csc_matrix, weights: npt.NDArray[np.float32]) -> Integers:
+    """Return the exact row sums of counts where weights are 1; int64 [rows].
+
+    Half as much memory is read in float32, which adds counts exactly as long as no sum reaches
+    2^24; partial sums only grow, so the result itself tells. Beyond that float64 does it again.
+    """
+    if not weights.any():
+        return np.zeros(matrix.shape[0], dtype=np.int64)
+    sums = matrix @ weights
+    if sums.dtype == np.float32 and len(sums) and sums.max() >= _EXACT_FLOAT32:
+        sums = matrix @ weights.astype(np.float64)
+    return np.asarray(sums, dtype=np.int64)
+
+
 def _tally_genes(matrix: csr_matrix, wrong: int) -> GeneTally:
-    genes = matrix.shape[1]
-    data = matrix.data.astype(np.float64)
+    from scipy.sparse import csr_matrix as make
+
+    ones = np.ones(matrix.shape[0], dtype=np.float32)
+    marks = np.ones(matrix.nnz, dtype=np.float32)
+    seen = make((marks, matrix.indices, matrix.indptr), shape=matrix.shape, copy=False)
     return GeneTally(
         cells=matrix.shape[0],
-        seen_in=np.bincount(matrix.indices, minlength=genes),
-        total=np.bincount(matrix.indices, data, minlength=genes).astype(np.int64),
-        squares=np.bincount(matrix.indices, data * data, minlength=genes).astype(np.int64),
+        seen_in=_exact_sums(seen.T, ones),
+        total=_exact_sums(matrix.T, ones),
         wrong=wrong,
     )
 

@@ -47,7 +47,7 @@ COLUMNS = (
     StatColumn("zeros", "Excess zeros", "%", "genes with more zeros than a count model expects"),
 )
 _OUTLIER_MAD, _MT_MAD, _MT_SHARE = 5.0, 3.0, 0.08
-_HELD_VALUES = 20_000_000
+_HELD_VALUES = 4_000_000
 """Stored values that are kept for the doublet simulation; the rest of the cells is only counted."""
 
 
@@ -97,7 +97,7 @@ def check_sample(sample: SampleFiles, profile: Profile, progress: Progress) -> S
         tally=tally,
         mitochondrial=bool(kinds.mitochondrial.any()),
         doublets=find_doublets(counts, tally.cells) if clean and counts is not None else None,
-        zeros=dropout(tally) if clean else None,
+        zeros=dropout(counts) if clean and counts is not None else None,
         ambient=ambient_share(sample.files[1:], counts) if clean and counts is not None else None,
     )
     return SampleQc(
@@ -139,7 +139,9 @@ class _Kept:
     def add(self, matrix: csr_matrix) -> None:
         """Keep every n-th cell of a block, and thin out what is kept once it is too much."""
         self._parts.append(matrix[:: self._every])
-        while sum(part.nnz for part in self._parts) > _HELD_VALUES and self._rows() > MOST_CELLS:
+        while (
+            sum(part.nnz for part in self._parts) > _HELD_VALUES and self._rows() > 2 * MOST_CELLS
+        ):
             self._parts = [part[::2] for part in self._parts]
             self._every *= 2
 
@@ -147,10 +149,12 @@ class _Kept:
         return sum(part.shape[0] for part in self._parts)
 
     def matrix(self) -> csr_matrix | None:
-        """Return the kept cells as one CSR matrix; None where there are none."""
+        """Return the kept cells as one CSR matrix, and forget them; None where there are none."""
         from scipy.sparse import vstack
 
-        return vstack(self._parts, format="csr") if self._rows() else None
+        whole = vstack(self._parts, format="csr") if self._rows() else None
+        self._parts = []
+        return whole
 
 
 def cell_outliers(values: CellValues) -> Mask:

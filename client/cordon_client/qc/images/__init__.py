@@ -1,0 +1,1 @@
+"""Quality control of images: folders of PNG, and NPZ arrays."""

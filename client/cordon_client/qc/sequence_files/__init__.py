@@ -1,0 +1,1 @@
+"""Quality control of sequences: FASTA, and tables with a column of sequences."""

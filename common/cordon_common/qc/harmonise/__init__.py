@@ -1,0 +1,1 @@
+"""Harmonise sites from sums: standardisation, principal components, ComBat; no record leaves."""
