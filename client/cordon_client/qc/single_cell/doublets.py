@@ -29,7 +29,7 @@ _SIMULATED_PER_CELL = 2
 _RATE_PER_CELL = 0.008 / 1000
 """About 0.8 % doublets per 1,000 cells recovered, as the droplet kits' user guides state."""
 _MIN_DETECTED = 0.2
-_CHUNK = 512
+_CHUNK = 128
 
 
 @dataclass(frozen=True)

@@ -139,9 +139,7 @@ class _Kept:
     def add(self, matrix: csr_matrix) -> None:
         """Keep every n-th cell of a block, and thin out what is kept once it is too much."""
         self._parts.append(matrix[:: self._every])
-        while (
-            sum(part.nnz for part in self._parts) > _HELD_VALUES and self._rows() > 2 * MOST_CELLS
-        ):
+        while sum(part.nnz for part in self._parts) > _HELD_VALUES and self._rows() > MOST_CELLS:
             self._parts = [part[::2] for part in self._parts]
             self._every *= 2
 
