@@ -91,7 +91,7 @@ images() {
   engine_start "$SCRATCH/engine" host
   base_image
   BASE=debian:bookworm-slim BUILD_ARGS=--network=host WHEELHOUSE=$CACHE/wheels DOCKER=/usr/bin/docker \
-    docker/build.sh proxy gateway coordinator vault vault-omics >"$SCRATCH/build.log" 2>&1 || {
+    docker/build.sh proxy gateway coordinator vault >"$SCRATCH/build.log" 2>&1 || {
     tail -40 "$SCRATCH/build.log" >&2
     return 1
   }

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from cordon_client.enrol import load_split_key
+from cordon_client import surroundings
+from cordon_client.findings import Finding
 from cordon_client.gateway.vault_client import VaultClient
 from cordon_client.kit import read_kit
-from cordon_client.office import Office
-from cordon_client.vault.policy import load_policy
-from cordon_common.errors import CordonError
+from cordon_common.errors import CordonError, UsageError
 from cordon_common.probe import SKEW_WARNING, check_coordinator
 from cordon_common.signing import SigningKey
 
@@ -22,42 +19,52 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cordon_client.home import SiteHome
-    from cordon_common.canonical import Json
     from cordon_common.clock import Clock
 
-Status = Literal["pass", "warn", "fail"]
 FREE_DISK_WARN_BYTES = 1024**3
 FREE_DISK_FAIL_BYTES = 64 * 1024**2
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One row of the examination."""
+def examine(home: SiteHome, clock: Clock, part: str = "site") -> list[Finding]:
+    """Run every check of a part; one that fails does not stop the others.
 
-    check: str
-    status: Status
-    detail: str
-    fix: str = ""
-    code: str = ""
+    part: "site" sees everything from one account; "vault" and "gateway" are examined from inside
+    their containers, where the other's things must not even be visible.
 
-    def as_json(self) -> Json:
-        """Return the JSON value."""
-        return dataclasses.asdict(self)
+    Raises:
+        UsageError: US001 for another part.
+    """
+    checks = _checks(home, clock)
+    if part not in _PARTS:
+        raise UsageError("US001", "--part is site, vault or gateway")
+    return [_guarded(name, checks[name]) for name in _PARTS[part]]
 
 
-def examine(home: SiteHome, clock: Clock) -> list[Finding]:
-    """Run every check; one that fails does not stop the others."""
-    checks: tuple[tuple[str, Callable[[], Finding]], ...] = (
-        ("configuration", lambda: _configuration(home)),
-        ("policy", lambda: _policy(home)),
-        ("keys", lambda: _keys(home)),
-        ("data", lambda: _data(home)),
-        ("disk", lambda: _disk(home)),
-        ("ledger", lambda: _ledger(home, clock)),
-        ("coordinator", lambda: _coordinator(home, clock)),
-        ("vault", lambda: _vault(home)),
-    )
-    return [_guarded(name, check) for name, check in checks]
+_INSIDE = ("configuration", "policy", "keys", "data", "disk", "ledger", "budget")
+_PARTS = {
+    "site": (*_INSIDE, "coordinator", "vault", "image", "versions"),
+    "vault": (*_INSIDE, "no network", "vault", "image", "versions"),
+    "gateway": ("nothing to lose", "one way out", "coordinator", "vault", "image", "versions"),
+}
+
+
+def _checks(home: SiteHome, clock: Clock) -> dict[str, Callable[[], Finding]]:
+    return {
+        "configuration": lambda: _configuration(home),
+        "policy": lambda: _policy(home),
+        "keys": lambda: _keys(home),
+        "data": lambda: _data(home),
+        "disk": lambda: _disk(home),
+        "ledger": lambda: _ledger(home, clock),
+        "budget": lambda: _budget(home, clock),
+        "coordinator": lambda: _coordinator(home, clock),
+        "vault": lambda: _vault(home),
+        "no network": surroundings.no_network,
+        "one way out": surroundings.one_way_out,
+        "nothing to lose": lambda: surroundings.nothing_to_lose(home),
+        "image": lambda: surroundings.image(home),
+        "versions": surroundings.versions,
+    }
 
 
 def _guarded(name: str, check: Callable[[], Finding]) -> Finding:
@@ -74,6 +81,8 @@ def _configuration(home: SiteHome) -> Finding:
 
 
 def _policy(home: SiteHome) -> Finding:
+    from cordon_client.vault.policy import load_policy
+
     policy = load_policy(home.policy_file)
     if not policy.trusted_coordinators:
         return Finding(
@@ -85,6 +94,8 @@ def _policy(home: SiteHome) -> Finding:
 
 def _keys(home: SiteHome) -> Finding:
     SigningKey.load(home.identity_key)
+    from cordon_client.enrol import load_split_key
+
     load_split_key(home)
     for path in (home.identity_key, home.split_key, home.supernode_key):
         if path.exists() and path.stat().st_mode & 0o077:
@@ -108,7 +119,7 @@ def _data(home: SiteHome) -> Finding:
             f"the cohort file is larger than {config.limits.data_file_bytes} bytes",
             "check dataset.file, or raise limits.data_file_bytes in site.yaml",
         )
-    if os.access(file, os.W_OK) and os.geteuid() != 0:
+    if os.geteuid() != 0 and surroundings.is_writable(file):
         return Finding(
             "data", "warn", "readable, but also writable for this user", "mount it read-only"
         )
@@ -126,8 +137,28 @@ def _disk(home: SiteHome) -> Finding:
 
 
 def _ledger(home: SiteHome, clock: Clock) -> Finding:
+    from cordon_client.office import Office
+
     with Office.open(home, clock=clock) as office:
         return Finding("ledger", "pass", f"intact, {len(office.ledger.log.entries())} entries")
+
+
+def _budget(home: SiteHome, clock: Clock) -> Finding:
+    from cordon_client.office import Office
+
+    with Office.open(home, clock=clock) as office:
+        view = office.budget()
+    left = view.lifetime_epsilon - view.held_epsilon
+    detail = (
+        f"{view.held_epsilon:.3g} of {view.lifetime_epsilon:g} held by {len(view.studies)} studies"
+    )
+    if left <= 0:
+        return Finding(
+            "budget", "fail", detail, "close finished studies: cordon site close", "BU001"
+        )
+    if left < 0.1 * view.lifetime_epsilon:
+        return Finding("budget", "warn", detail, "close finished studies: cordon site close")
+    return Finding("budget", "pass", detail)
 
 
 def _coordinator(home: SiteHome, clock: Clock) -> Finding:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from cordon_common.enrolment import KeyText
 from cordon_common.errors import SystemFault, UsageError
 from cordon_common.protocol.dictionary import Slug
 from cordon_common.protocol.parse import load_yaml, parse_model
@@ -46,11 +47,12 @@ class Limits(StrictModel):
 
 
 class SiteConfig(StrictModel):
-    """`site.yaml`: who this hospital is and where its data lies."""
+    """`site.yaml`: who this hospital is, where its data lies, whose releases it runs."""
 
     name: Slug = Field(examples=["hospital-north"])
     dataset: Dataset
     limits: Limits = Limits()
+    release_key: KeyText | None = Field(default=None, examples=["ed25519:…"])
 
 
 @dataclass(frozen=True)

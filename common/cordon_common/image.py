@@ -6,6 +6,7 @@ the image was built (docker/sbom.py). Outside an image there is none, and nothin
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from cordon_common.canonical import digest
@@ -23,3 +24,18 @@ def image_facts(folder: Path = FOLDER) -> dict[str, str]:
         return facts | ({"image-files": digest(files.read_bytes())} if files.is_file() else {})
     except OSError:
         return {}
+
+
+def changed_files(folder: Path = FOLDER) -> list[str]:
+    """List the installed files that are missing or not as they were built; reads all of them."""
+    changed = []
+    for line in (folder / FILES).read_text(encoding="utf-8").splitlines():
+        wanted, _, name = line.partition("  ")
+        try:
+            with Path(name).open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError:
+            found = ""
+        if found != wanted:
+            changed.append(name)
+    return changed

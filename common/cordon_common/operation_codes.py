@@ -25,6 +25,10 @@ OPERATION_CODES: dict[str, tuple[str, str]] = {
         "a part of the installation is not ready",
         "run: cordon site doctor DIR, and see the part's log",
     ),
+    "IN130": (
+        "the software is not a release of the publisher, or was changed after it was built",
+        "pull the image again by its digest, from the publisher's list",
+    ),
     "SY070": (
         "the coordinator's store was made by another version",
         "stop the coordinator, then run: cordon coordinator upgrade DIR",

@@ -28,6 +28,7 @@ SETTINGS_FILE = "coordinator.yaml"
 class CoordinatorSettings(StrictModel):
     """What a coordinator is called and where sites reach it.
 
+    `listen`: HOST:PORT of the SuperLink where a proxy stands before it; empty means at the address.
     `database`: SQLAlchemy URL of the store; empty means SQLite in the folder. `site_wait_s`: how
     long a campaign waits for the roster to come online before it goes on without the missing.
     """
@@ -35,6 +36,9 @@ class CoordinatorSettings(StrictModel):
     name: Slug = Field(examples=["heart-consortium"])
     address: str = Field(
         pattern=r"^[A-Za-z0-9.\-]+:[0-9]{1,5}$", examples=["coordinator.example.org:8443"]
+    )
+    listen: str = Field(
+        default="", pattern=r"^([A-Za-z0-9.\-]+:[0-9]{1,5})?$", examples=["127.0.0.1:18443"]
     )
     database: str = Field(default="", max_length=500, examples=["postgresql+psycopg://…"])
     site_wait_s: float = Field(default=120, gt=0, le=86_400, examples=[120])

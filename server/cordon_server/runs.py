@@ -24,15 +24,20 @@ ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - what a public name must listen on; docum
 def superlink_settings(home: CoordinatorHome) -> SuperLinkSettings:
     """Say how the SuperLink of a coordinator runs.
 
-    It listens on the address itself when that is a number, on localhost when it says so, and on
+    It listens where the settings say, else on the address itself when that is a number, on localhost when it says so, and on
     all interfaces when it is a public name.
     """
-    host = home.settings.host
+    host, port = home.settings.host, home.settings.port
+    if home.settings.listen:
+        host, port = (
+            home.settings.listen.rsplit(":", 1)[0],
+            int(home.settings.listen.rsplit(":", 1)[1]),
+        )
     try:
         listen = str(ipaddress.ip_address(host))
     except ValueError:
         listen = "127.0.0.1" if host == "localhost" else ANY_ADDRESS
-    return SuperLinkSettings(home=home.root, tls=home.tls, port=home.settings.port, host=listen)
+    return SuperLinkSettings(home=home.root, tls=home.tls, port=port, host=listen)
 
 
 @contextlib.contextmanager

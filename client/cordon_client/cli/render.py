@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from cordon_client.approval import Terms
-    from cordon_client.doctor import Finding
+    from cordon_client.findings import Finding
     from cordon_client.office import BudgetView
     from cordon_client.qc.tabular import TableQc
     from cordon_common.canonical import Json

@@ -92,15 +92,22 @@ def rotate_key(home: Home) -> None:
 
 
 @app.command()
-def doctor(home: Home, *, as_json: AsJson = False) -> None:
-    """Check everything that must hold: files, keys, ledger, disk, coordinator, clock, vault."""
+def doctor(
+    home: Home,
+    part: Annotated[
+        str, typer.Option(help="From where: site, or inside the vault or gateway container.")
+    ] = "site",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Check everything that must hold: files, keys, ledger, network, image, clock, vault."""
     from cordon_client.cli.render import findings_table
     from cordon_client.doctor import examine
     from cordon_client.home import SiteHome
     from cordon_common.cli import console
     from cordon_common.clock import utc_now
 
-    findings = examine(SiteHome(home), utc_now)
+    findings = examine(SiteHome(home), utc_now, part)
     if as_json:
         console.print_json([finding.as_json() for finding in findings])
     else:

@@ -27,6 +27,9 @@ def init(
     home: Home,
     name: Annotated[str, typer.Option(help="The consortium's name, e.g. heart-consortium.")],
     address: Annotated[str, typer.Option(help="HOST:PORT at which the sites reach it.")],
+    listen: Annotated[
+        str, typer.Option(help="HOST:PORT of the SuperLink, where a proxy stands before it.")
+    ] = "",
     database: Annotated[
         str, typer.Option(help="SQLAlchemy URL of the store; SQLite in the folder when left out.")
     ] = "",
@@ -41,7 +44,7 @@ def init(
 
     settings = parse_model(
         CoordinatorSettings,
-        {"name": name, "address": address, "database": database},
+        {"name": name, "address": address, "listen": listen, "database": database},
         code="PR004",
         what="the coordinator's settings are not valid",
     )
