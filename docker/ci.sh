@@ -51,7 +51,7 @@ base_image() { # a stand-in for the pinned base: the same release, made from pac
     mmdebstrap --quiet --variant=minbase --mode=root --aptopt='Acquire::Languages "none"' \
       --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
       --dpkgopt='path-exclude=/usr/share/locale/*' \
-      "$SUITE" "$tar.part" /etc/apt/sources.list.d/debian.sources
+      --format=tar "$SUITE" "$tar.part" /etc/apt/sources.list.d/debian.sources >/dev/null 2>&1 || return 1
     mv "$tar.part" "$tar"
   }
   docker import -c 'CMD ["bash"]' "$tar" debian:bookworm-slim >/dev/null
@@ -76,20 +76,18 @@ compose_tools() { # compose v2 and buildx of the next Debian, unpacked and not i
 }
 
 lint() {
-  "$BIN/hadolint" docker/Dockerfile docker/proxy.Dockerfile
+  "$BIN/hadolint" docker/Dockerfile docker/proxy.Dockerfile || return 1
   local file
   for file in site coordinator; do
     CORDON_DATA=/tmp CORDON_DESK=/tmp CORDON_WORK=/tmp CORDON_COORDINATOR_HOST=c.example.org \
-      docker compose -f "docker/$file.compose.yaml" config -q
+      docker compose -f "docker/$file.compose.yaml" config -q || return 1
   done
-  "$BIN/kubernetes-validate" --strict -q docker/kubernetes/*.yaml
+  "$BIN/kubernetes-validate" --strict --quiet docker/kubernetes/*.yaml
 }
 
 images() {
-  # shellcheck source=docker/engine.sh
-  source docker/engine.sh
-  engine_start "$SCRATCH/engine" host
-  base_image
+  engine_start "$SCRATCH/engine" host || return 1
+  base_image || return 1
   BASE=debian:bookworm-slim BUILD_ARGS=--network=host WHEELHOUSE=$CACHE/wheels DOCKER=/usr/bin/docker \
     docker/build.sh proxy gateway coordinator vault >"$SCRATCH/build.log" 2>&1 || {
     tail -40 "$SCRATCH/build.log" >&2
@@ -100,7 +98,7 @@ images() {
 }
 
 containers() {
-  engine_start "$SCRATCH/engine" apart
+  engine_start "$SCRATCH/engine" apart || return 1
   local status=0
   CI_LOGS=$SCRATCH "$BIN/python" -m pytest -q -p no:cacheprovider -s docker/tests || status=$?
   [[ $status -eq 0 ]] || tail -30 "$SCRATCH"/ci-*.log >&2
@@ -112,14 +110,16 @@ firewalls() {
   "$BIN/python" -m pytest -q -p no:cacheprovider -s docker/network
 }
 
+# shellcheck source=docker/engine.sh
+source docker/engine.sh
 SCRATCH=$(mktemp -d)
 ENGINE_FOLDERS=()
 cleanup() {
   local status=$?
-  [[ -z $(declare -F engine_stop) ]] || engine_stop
+  engine_stop
   # the engine's mounts are gone with it; what is left of them would keep the folder
   grep -o "$SCRATCH[^ ]*" /proc/mounts | sort -r | xargs -r umount -l 2>/dev/null || true
-  rm -rf "$SCRATCH"
+  rm -rf "$SCRATCH" || true
   exit "$status"
 }
 trap cleanup EXIT

@@ -1,12 +1,11 @@
 """A study crosses real firewalls: outbound to one address, nothing inbound, hospitals apart."""
 
-import socket
 import time
 
 import pytest
 from firewalled import OPERATORS, PORT, SERVER, SITES, sh
 
-TRY = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 2)"
+TRY = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 1)"
 
 
 def reaches(consortium, member, host, port):
@@ -79,9 +78,3 @@ def test_a_slow_and_a_lossy_line_cost_time_and_nothing_else(consortium):
         consortium.net.nft("south", "flush chain inet fw in\nadd rule inet fw in iif lo accept\nadd rule inet fw in ct state established,related accept\nadd rule inet fw in counter name refused_in\n")  # fmt: skip
     print(f"\nslow: 4 rounds with 10 Mbit/s and with 5 % loss: {took:.0f} s")
     assert consortium.verify("slow") == "PASS"
-
-
-def test_traffic_never_left_the_namespaces(consortium):
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        assert probe.connect_ex((SERVER, PORT)) != 0

@@ -108,7 +108,9 @@ def test_every_claim_of_the_threat_model_names_its_test(pages):
     )
     claims = [row for table in tables for row in table.splitlines()]
     assert len(claims) >= 40
-    assert [row for row in claims if not re.search(r"`(?:tests|docker)/[\w/.]+::test_\w+`", row)] == []
+    assert [
+        row for row in claims if not re.search(r"`(?:tests|docker)/[\w/.]+::test_\w+`", row)
+    ] == []
 
 
 def test_decisions_are_short_numbered_and_listed(pages):
