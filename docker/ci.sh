@@ -100,24 +100,30 @@ images() {
 containers() {
   engine_start "$SCRATCH/engine" apart || return 1
   local status=0
-  CI_LOGS=$SCRATCH "$BIN/python" -m pytest -q -p no:cacheprovider -s docker/tests || status=$?
+  CI_LOGS=$SCRATCH "$BIN/python" -m pytest -q -x -p no:cacheprovider -s -o timeout=1800 docker/tests || status=$?
   [[ $status -eq 0 ]] || tail -30 "$SCRATCH"/ci-*.log >&2
   engine_stop
   return "$status"
 }
 
 firewalls() {
-  "$BIN/python" -m pytest -q -p no:cacheprovider -s docker/network
+  "$BIN/python" -m pytest -q -p no:cacheprovider -s -o timeout=1800 docker/network
 }
 
 # shellcheck source=docker/engine.sh
 source docker/engine.sh
 SCRATCH=$(mktemp -d)
+export NAMESPACES=cordon$$
 ENGINE_FOLDERS=()
 cleanup() {
   local status=$?
   engine_stop
   # the engine's mounts are gone with it; what is left of them would keep the folder
+  local namespace
+  for namespace in $(ip netns list | grep -o "^$NAMESPACES-[a-z]*"); do
+    ip netns pids "$namespace" | xargs -r kill -9 2>/dev/null || true
+    ip netns del "$namespace" || true
+  done
   grep -o "$SCRATCH[^ ]*" /proc/mounts | sort -r | xargs -r umount -l 2>/dev/null || true
   rm -rf "$SCRATCH" || true
   exit "$status"

@@ -51,7 +51,7 @@ def federation(engine, tmp_path_factory):
         for site, project in made.sites.items():
             for part in ("vault", "gateway"):
                 what = f"the {part} of {site}"
-                wait_until(lambda p=project, s=part: p.healthy(s), what, 180)
+                wait_until(lambda p=project, s=part: p.healthy(s), what, 400)
         yield made
     finally:
         for project in (*made.sites.values(), made.coordinator):

@@ -41,7 +41,9 @@ def sh(*command, check=True, **options):
 class Net:
     """The namespaces; `close` removes every one that was made."""
 
-    prefix: str = field(default_factory=lambda: f"cordon{os.getpid()}")
+    prefix: str = field(
+        default_factory=lambda: os.environ.get("NAMESPACES", f"cordon{os.getpid()}")
+    )
 
     def name(self, member):
         return f"{self.prefix}-{member}"

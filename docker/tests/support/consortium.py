@@ -169,7 +169,7 @@ def set_up_coordinator(federation):
     project.compose("run", "--rm", "-T", "coordinator", "coordinator", *home)
     project.compose("run", "--rm", "-T", "coordinator", "coordinator", "edge", "/edge")
     project.compose("up", "-d", "coordinator", "proxy")
-    ready = wait_until(lambda: project.healthy("coordinator"), "the coordinator", 120)
+    ready = wait_until(lambda: project.healthy("coordinator"), "the coordinator", 300)
     federation.started_s["coordinator"] = ready
 
 
