@@ -14,6 +14,7 @@ from cordon_client.vault.policy import (
     load_policy,
     policy_entry,
 )
+from cordon_client.vault.sum_keys import SumKeys
 from cordon_common.errors import PolicyRefused, UsageError
 from cordon_common.ledger.site import SiteLedger
 from cordon_common.privacy.accounting import study_epsilon
@@ -164,6 +165,7 @@ class Office:
             study = study_of(approval.envelope)
             if name in {study.name, study.digest} and not self.ledger.is_closed(study.digest):
                 self.ledger.close_study(study.digest, "withdrawn")
+                SumKeys(self._home.sum_secrets).forget(study.digest)
                 return study
         raise UsageError("US005")
 

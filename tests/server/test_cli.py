@@ -88,10 +88,13 @@ class DirectNetwork:
     def online(self):
         return frozenset(self.hospitals)
 
-    def ask(self, rpc, requests, timeout_s):
+    def ask(self, rpc, requests, timeout_s, arrays=b""):
         from cordon_server.network import Answer
 
-        return {site: Answer(self.hospitals[site].answer(data)) for site, data in requests.items()}
+        return {
+            site: Answer(self.hospitals[site].answer(head + arrays))
+            for site, head in requests.items()
+        }
 
 
 @pytest.fixture
@@ -279,7 +282,7 @@ def test_a_stopped_campaign_ends_watching_with_its_own_code(signed, cordon, tmp_
 class DirectNetworkRefusing(DirectNetwork):
     """Hospitals that never approved anything."""
 
-    def ask(self, rpc, requests, timeout_s):
+    def ask(self, rpc, requests, timeout_s, arrays=b""):
         from cordon_server.network import Answer
 
         return {site: Answer(code="PO111") for site in requests}

@@ -281,3 +281,14 @@ def test_the_budget_tells_both_costs(vault):
     assert study.planned_epsilon <= 3.0 < study.local_planned_epsilon
     assert study.spent_epsilon < study.local_spent_epsilon
     vault.state = vault.site.open_vault()
+
+
+def test_a_closed_study_forgets_its_keys_and_still_repeats(vault):
+    roster = vault.roster()
+    first = vault.train(roster)
+    with Office.open(vault.site.home, clock=clock) as office:
+        office.close_study(vault.site.study.name)
+    assert not any(vault.site.home.sum_secrets.iterdir())
+    vault.restart()
+    assert vault.train(roster) == first
+    assert vault.code(roster, round_=1) in {"PO112", "PO121"}
