@@ -17,13 +17,17 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.dp_step import aggregation, feed_forward, secure_sum
+from benchmarks.dp_step import aggregation, feed_forward, memory, secure_sum, sequences
 from benchmarks.dp_step.groups import Group
 from benchmarks.lines import finish
 
 GROUPS: tuple[Group, ...] = (
     Group("small", feed_forward.small),
     Group("wide", feed_forward.wide),
+    Group("memory", memory.memory),
+    Group("cnn", sequences.convolutions),
+    Group("transformer", sequences.attention),
+    Group("vae", sequences.autoencoder),
     Group("secure-sum", secure_sum.secure_sum),
     Group("aggregation", aggregation.aggregation),
 )

@@ -10,7 +10,9 @@ from torch import nn
 from torch.nn import functional
 
 from benchmarks.dp_step.steps import Case, step_lines
+from cordon_client.models.aligned import AlignedLinear
 from cordon_client.models.base import Batch, PatientModel
+from cordon_client.models.registry import FLOAT32_FROM
 
 if TYPE_CHECKING:
     from benchmarks.lines import Line
@@ -20,10 +22,12 @@ if TYPE_CHECKING:
 class Network(PatientModel):
     """Linear layers with tanh between them; one output: logistic loss, several: cross-entropy."""
 
-    def __init__(self, widths: tuple[int, ...], dtype: torch.dtype) -> None:
+    def __init__(
+        self, widths: tuple[int, ...], dtype: torch.dtype, linear: type[nn.Linear] = nn.Linear
+    ) -> None:
         super().__init__()
         self._dtype = dtype
-        self.layers = nn.ModuleList(nn.Linear(a, b, dtype=dtype) for a, b in pairwise(widths))
+        self.layers = nn.ModuleList(linear(a, b, dtype=dtype) for a, b in pairwise(widths))
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return the outputs of the last layer, [records, outputs]."""
@@ -50,16 +54,20 @@ class Network(PatientModel):
 def small(repeats: int) -> list[Line]:
     """Nets of which a step costs more calls than arithmetic."""
     cases = [
-        _case("logistic 30-1, B 256", (30, 1), 256, (2.0, 1.5), torch.float64),
-        _case("MLP 30-64-1, B 256", (30, 64, 1), 256, (2.0, 1.5), torch.float64),
+        _case("logistic 30-1, B 256", (30, 1), 256, (2.0, 1.5)),
+        _case("MLP 30-64-1, B 256", (30, 64, 1), 256, (2.0, 1.5)),
     ]
     return [line for case in cases for line in step_lines(case, repeats)]
 
 
 def wide(repeats: int) -> list[Line]:
     """A net of 1.3 million weights, noise included."""
-    case = _case("MLP 5000-256-5, B 128", (5000, 256, 5), 128, (2.5, 1.8), torch.float32)
-    return step_lines(case, repeats)
+    return step_lines(wide_case(), repeats)
+
+
+def wide_case(width: int = 256) -> Case:
+    """Return the wide net, or one like it."""
+    return _case(f"MLP 5000-{width}-5, B 128", (5000, width, 5), 128, (2.5, 1.8))
 
 
 def _case(
@@ -67,15 +75,16 @@ def _case(
     widths: tuple[int, ...],
     records: int,
     bounds: tuple[float, float],
-    dtype: torch.dtype,
 ) -> Case:
+    size = sum(fan_in * fan_out + fan_out for fan_in, fan_out in pairwise(widths))
+    dtype = torch.float64 if size < FLOAT32_FROM else torch.float32
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn(records, widths[0], generator=generator)
     labels = torch.randint(0, 2, (records,), generator=generator).float()
     return Case(
         name,
         plain=lambda: Network(widths, torch.float32),
-        private=lambda: Network(widths, dtype),
+        private=lambda: Network(widths, dtype, AlignedLinear),
         batch=Batch(inputs, labels),
         must=bounds[0],
         aim=bounds[1],

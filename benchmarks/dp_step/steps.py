@@ -31,7 +31,7 @@ class Case:
     """One net and batch, and what must be reached.
 
     plain: the net as anybody would write it, in float32; private: the same as the kernel runs it.
-    inner: steps per reading; aux: rows of randomness for the loss, if it takes any.
+    inner: steps per reading; warm_up: readings not counted; aux: rows of randomness for the loss, if it takes any.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Case:
     opacus_aim: float | None = None
     inner: int = 1
     aux: dict[str, torch.Tensor] | None = None
+    warm_up: int = 3
 
 
 def step_lines(case: Case, repeats: int) -> list[Line]:
@@ -52,7 +53,7 @@ def step_lines(case: Case, repeats: int) -> list[Line]:
         "private": private_step(case),
         "opacus": opacus_step(case),
     }
-    times = interleaved(steps, repeats=repeats, inner=case.inner)
+    times = interleaved(steps, repeats=repeats, inner=case.inner, warm_up=case.warm_up)
     return [
         ratio_line(
             f"{case.name}: private ÷ plain step",
@@ -88,13 +89,13 @@ def plain_step(case: Case) -> Callable[[], None]:
 def private_step(case: Case) -> Callable[[], None]:
     """The kernel's step: clipped sum, noise on the grid, update."""
     model = case.private()
-    start = torch.nn.utils.parameters_to_vector(case.plain().parameters())
     flat = FlatWeights(model)
+    for parameter in model.parameters():
+        parameter.data.uniform_(-0.05, 0.05)
     engine = engine_for(model, clip_norm=1.0)
     records = len(case.batch.labels)
     ones = torch.ones(records, dtype=torch.float64)
     block = PatientBlock(case.batch.inputs.double(), case.batch.labels.double(), ones, 1)
-    flat.load(start.detach().double().numpy())
     gamma = 2.0**GRID_BITS
     scale = LEARNING_RATE / records / gamma
 

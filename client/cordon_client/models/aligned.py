@@ -25,6 +25,8 @@ class AlignedLinear(nn.Linear):
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's name
         """Return input · weightᵀ + bias, [rows, outputs]."""
         more_in, more_out = -self.in_features % ROW_LANES, -self.out_features % ROW_LANES
+        if not more_in and not more_out:
+            return functional.linear(input, self.weight, self.bias)
         product = functional.linear(
             functional.pad(input, (0, more_in)),
             functional.pad(self.weight, (0, more_in, 0, more_out)),

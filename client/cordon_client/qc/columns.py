@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cordon_client.qc.cells import read_category, read_ids, read_label, read_number
-from cordon_client.qc.sequences import content_marks, read_sequence, read_series
+from cordon_client.qc.sequence_columns import content_marks, read_sequence, read_series
 from cordon_common.protocol.dictionary import (
     CategoryFeature,
     NumberFeature,
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from cordon_client.qc.cells import NumberColumn
     from cordon_client.qc.reader import SourceTable
-    from cordon_client.qc.sequences import SequenceArray
+    from cordon_client.qc.sequence_columns import SequenceArray
     from cordon_common.protocol.dictionary import Cohort
 
 
@@ -30,7 +30,7 @@ class StudyTable:
     """All records in the study's terms, nothing judged yet.
 
     numbers, categories: per feature; category indices int64, MISSING or UNKNOWN below zero. Of a
-    sequence or series, numbers holds what is measured of it, and arrays the whole (sequences.py).
+    sequence or series, numbers holds what is measured of it, and arrays the whole (sequence_columns.py).
     labels: int8 [records] 1, 0, MISSING or UNKNOWN. ids: distinct patient ids as text, None for a
     study without ids; patient: int64 [records], index into ids, MISSING = no id.
     """

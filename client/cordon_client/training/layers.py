@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 
+_COLUMNS = 1024
+"""Inputs that are widened to float64 at a time."""
+
+
 class Terms(Protocol):
     """One layer's gradients of all patients, not necessarily written out.
 
@@ -55,11 +59,11 @@ class OuterTerms:
     """
 
     def __init__(self, a: torch.Tensor, g: torch.Tensor, *, bias: bool) -> None:
-        """Take a [P, S, in] and g [P, S, out], float64."""
-        self._a, self._g, self._bias = a, g, bias
+        """Take a [P, S, in] and g [P, S, out]; what is computed of them is float64."""
+        self._a, self._g, self._bias = a, g.double(), bias
         steps, fan_in, fan_out = a.shape[1], a.shape[2], g.shape[2]
-        a_square = torch.linalg.vecdot(a, a) + float(bias)
-        g_square = torch.linalg.vecdot(g, g)
+        a_square = square_norms(a) + float(bias)
+        g_square = square_norms(self._g)
         terms = a_square * g_square
         if steps == 1:
             self.square = self.mass_square = terms.squeeze(1)
@@ -67,6 +71,7 @@ class OuterTerms:
             return
         self.mass_square = terms.sqrt().sum(dim=1).square()
         self.roundings = fan_in + fan_out + steps**2 + 4
+        a, g = a.double(), self._g
         self.square = ((torch.bmm(a, a.mT) + float(bias)) * torch.bmm(g, g.mT)).sum(dim=(1, 2))
 
     def add_to(
@@ -74,8 +79,11 @@ class OuterTerms:
     ) -> None:
         """Add [Σ c g aᵀ, Σ c g]."""
         g = _weigh(self._g, factor, dropped)
+        rows = without(self._a, dropped).flatten(0, 1)
         matrix = totals[0].view(g.shape[2], -1)
-        matrix.addmm_(g.flatten(0, 1).mT, without(self._a, dropped).flatten(0, 1))
+        for start in range(0, matrix.shape[1], _COLUMNS):
+            columns = slice(start, start + _COLUMNS)
+            matrix[:, columns].addmm_(g.flatten(0, 1).mT, rows[:, columns].double())
         if self._bias:
             totals[1].add_(g.sum(dim=(0, 1)))
 
@@ -118,6 +126,13 @@ class LookupTerms:
         totals[0].view(-1, g.shape[2]).index_add_(0, self._rows.flatten(), g.flatten(0, 1))
 
 
+def square_norms(rows: torch.Tensor) -> torch.Tensor:
+    """Return |row|² in float64 over the last axis."""
+    wide = rows.double()
+    squares: torch.Tensor = torch.linalg.vecdot(wide, wide)
+    return squares
+
+
 def sum_of_squares(parts: list[torch.Tensor]) -> torch.Tensor:
     """Return the squared L2 norm over all parts per patient; parts are [P, …]."""
     return torch.stack([part.flatten(1).square().sum(dim=1) for part in parts]).sum(dim=0)
@@ -134,7 +149,7 @@ def _linear(module: nn.Module, a: torch.Tensor, g: torch.Tensor, patients: int) 
     bias = isinstance(module.bias, torch.Tensor)
     if a.shape[1] > 1 and worth_writing(a, g):
         return ProductTerms(sequence_products(a, g), g.sum(dim=1) if bias else None)
-    return OuterTerms(a.double(), g.double(), bias=bias)
+    return OuterTerms(a, g, bias=bias)
 
 
 def _conv1d(module: nn.Module, a: torch.Tensor, g: torch.Tensor, patients: int) -> Terms:

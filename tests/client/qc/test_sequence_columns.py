@@ -6,7 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cordon_client.qc.sequences import UNKNOWN_BASE, content_marks, read_sequence, read_series
+from cordon_client.qc.sequence_columns import (
+    UNKNOWN_BASE,
+    content_marks,
+    read_sequence,
+    read_series,
+)
 from cordon_client.qc.tabular import run_table_qc
 from cordon_common.errors import DataError
 from cordon_common.protocol.dictionary import SequenceFeature, SeriesFeature
