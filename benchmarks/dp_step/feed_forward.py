@@ -12,6 +12,7 @@ from torch.nn import functional
 from benchmarks.dp_step.steps import Case, step_lines
 from cordon_client.models.aligned import AlignedLinear
 from cordon_client.models.base import Batch, PatientModel
+from cordon_client.models.feedforward import FeedForward
 from cordon_client.models.registry import FLOAT32_FROM
 
 if TYPE_CHECKING:
@@ -84,7 +85,11 @@ def _case(
     return Case(
         name,
         plain=lambda: Network(widths, torch.float32),
-        private=lambda: Network(widths, dtype, AlignedLinear),
+        private=lambda: (
+            FeedForward(list(widths), dtype=dtype)
+            if widths[-1] == 1
+            else Network(widths, dtype, AlignedLinear)
+        ),
         batch=Batch(inputs, labels),
         must=bounds[0],
         aim=bounds[1],

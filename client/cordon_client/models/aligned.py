@@ -24,12 +24,19 @@ class AlignedLinear(nn.Linear):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's name
         """Return input · weightᵀ + bias, [rows, outputs]."""
-        more_in, more_out = -self.in_features % ROW_LANES, -self.out_features % ROW_LANES
-        if not more_in and not more_out:
-            return functional.linear(input, self.weight, self.bias)
-        product = functional.linear(
-            functional.pad(input, (0, more_in)),
-            functional.pad(self.weight, (0, more_in, 0, more_out)),
-            functional.pad(self.bias, (0, more_out)),
-        )
-        return product[..., : self.out_features]
+        return aligned_product(input, self.weight, self.bias)
+
+
+def aligned_product(
+    rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Return rows · weightᵀ + bias, [rows, outputs], every row treated alike."""
+    more_in, more_out = -weight.shape[1] % ROW_LANES, -weight.shape[0] % ROW_LANES
+    if not more_in and not more_out:
+        return functional.linear(rows, weight, bias)
+    product = functional.linear(
+        functional.pad(rows, (0, more_in)),
+        functional.pad(weight, (0, more_in, 0, more_out)),
+        bias if bias is None else functional.pad(bias, (0, more_out)),
+    )
+    return product[..., : weight.shape[0]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from torch import nn
 
@@ -27,6 +27,21 @@ class Batch:
 
     inputs: torch.Tensor
     labels: torch.Tensor
+
+
+@runtime_checkable
+class Analytic(Protocol):
+    """A model that writes its backward pass out itself, which small nets gain from."""
+
+    def layer_traces(
+        self, batch: Batch, weights: torch.Tensor
+    ) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Return (input, gradient of the output) of every layer, in the order of the parameters.
+
+        weights: of every record's loss, float64 [records]. Equal to automatic differentiation up
+        to rounding.
+        """
+        ...
 
 
 class PatientModel(nn.Module, ABC):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from cordon_client.models.aligned import AlignedLinear
+from cordon_client.models.aligned import AlignedLinear, aligned_product
 from cordon_client.models.base import PatientModel
 
 if TYPE_CHECKING:
@@ -45,6 +45,22 @@ class FeedForward(PatientModel):
         return functional.binary_cross_entropy_with_logits(
             self.logits(batch.inputs), batch.labels, reduction="none"
         )
+
+    def layer_traces(
+        self, batch: Batch, weights: torch.Tensor
+    ) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Return (input, gradient of the output) of every layer, as `Analytic` asks."""
+        given = [batch.inputs.to(self._dtype)]
+        layers = [cast("AlignedLinear", layer) for layer in self.layers]
+        for layer in layers[:-1]:
+            given.append(torch.tanh_(layer(given[-1])))
+        logits = layers[-1](given[-1]).squeeze(-1).double()
+        excess = logits.sigmoid_().sub_(batch.labels).mul_(weights)
+        gradients = [excess.to(self._dtype).unsqueeze(1)]
+        for layer, values in zip(layers[:0:-1], given[:0:-1], strict=True):
+            slope = values.square().neg_().add_(1.0)
+            gradients.append(aligned_product(gradients[-1], layer.weight.mT).mul_(slope))
+        return list(zip(given, reversed(gradients), strict=True))
 
     def scores(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return the predicted probability of the positive label, [records], in [0, 1]."""

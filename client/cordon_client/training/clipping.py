@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from cordon_client.models.base import Batch
+from cordon_client.models.base import Analytic, Batch
 from cordon_client.training.layers import RULES
 from cordon_common.errors import ProtocolError
 
@@ -65,8 +65,10 @@ class OneBackward:
         self._clip_norm = clip_norm
         self._traces = [_Trace(module, _count(module), []) for module in _layers(model)]
         self._sizes = [parameter.numel() for parameter in model.parameters()]
-        for trace in self._traces:
-            trace.module.register_forward_hook(_recorder(trace))
+        self._analytic = model if isinstance(model, Analytic) else None
+        if self._analytic is None:
+            for trace in self._traces:
+                trace.module.register_forward_hook(_recorder(trace))
         for parameter in model.parameters():
             parameter.requires_grad = False
 
@@ -81,23 +83,33 @@ class OneBackward:
         """
         if block.patients == 0:
             return
-        for trace in self._traces:
-            trace.seen.clear()
-        losses = self._model.per_sample_loss(Batch(block.inputs, block.labels), aux)
-        seen = [_only(trace) for trace in self._traces]
-        gradients = torch.autograd.grad(
-            losses, [output for _, output in seen], grad_outputs=block.weights
-        )
+        traces = self._passes(Batch(block.inputs, block.labels), block.weights, aux)
         with torch.no_grad():
             terms = [
                 RULES[type(trace.module)](trace.module, inputs, gradient, block.patients)
-                for trace, (inputs, _), gradient in zip(self._traces, seen, gradients, strict=True)
+                for trace, (inputs, gradient) in zip(self._traces, traces, strict=True)
             ]
             factor = clip_factors(terms, clip_norm=self._clip_norm)
             dropped = None if float(factor.min()) > 0.0 else factor == 0.0
             pieces = iter(torch.split_with_sizes(total, self._sizes))
             for trace, term in zip(self._traces, terms, strict=True):
                 term.add_to([next(pieces) for _ in range(trace.parameters)], factor, dropped)
+
+    def _passes(
+        self, batch: Batch, weights: torch.Tensor, aux: Aux
+    ) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Run forward and backward: (input, gradient of the output) of every layer."""
+        if self._analytic is not None:
+            with torch.no_grad():
+                return self._analytic.layer_traces(batch, weights)
+        for trace in self._traces:
+            trace.seen.clear()
+        losses = self._model.per_sample_loss(batch, aux)
+        seen = [_only(trace) for trace in self._traces]
+        gradients = torch.autograd.grad(
+            losses, [output for _, output in seen], grad_outputs=weights
+        )
+        return [(inputs, g) for (inputs, _), g in zip(seen, gradients, strict=True)]
 
 
 def clip_factors(terms: Sequence[Terms], *, clip_norm: float) -> torch.Tensor:
