@@ -69,7 +69,7 @@ def audit_with_canary(
     progress: Callable[[int, int], None] = lambda done, total: None,  # noqa: ARG005
 ) -> CanaryAudit:
     """Run the attack `trials` times, with the canary in half of them."""
-    rounds = min(mechanism.study.training.rounds, MOST_ROUNDS)
+    rounds = min(mechanism.study.training.rounds * mechanism.steps_per_round, MOST_ROUNDS)
     delta = mechanism.study.privacy.delta
     events = [mechanism.event] * rounds
     scores = _attack(mechanism, generator, trials=trials, rounds=rounds, progress=progress)

@@ -12,12 +12,13 @@ import numpy as np
 
 from cordon_client.models.registry import initial_weights
 from cordon_client.records import Tensors
-from cordon_client.training import fedsgd
+from cordon_client.training import fedavg, fedsgd
 from cordon_client.training.noise import encode_grid
-from cordon_common.privacy.schedule import planned_events, release_grid
+from cordon_common.privacy.events import LocalStepsRelease
+from cordon_common.privacy.schedule import gradient_grid, planned_events, site_weight, update_grid
 from cordon_common.privacy.sensitivity import FLOAT_SLACK
 from cordon_common.protocol.layout import dimension, input_columns
-from cordon_common.protocol.study import FullBatch, Poisson, Study
+from cordon_common.protocol.study import FedAvg, FullBatch, Poisson, Study
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -28,12 +29,20 @@ if TYPE_CHECKING:
     Integers = npt.NDArray[np.int64]
 
 
+_MOST_PATIENTS = 200
+"""Made-up cohorts are smaller."""
+
+
 @dataclass(frozen=True)
 class Mechanism:
-    """One study's training release at one site; every call runs the vault's own code."""
+    """One noised gradient step of a study at one site; every call runs the vault's own code.
+
+    event: one step's, whatever the algorithm; a round of DP-FedAvg makes `steps_per_round` of them.
+    """
 
     study: Study
     event: Event
+    steps_per_round: int = 1
 
     @classmethod
     def of(cls, study: Study) -> Mechanism:
@@ -42,7 +51,10 @@ class Mechanism:
         Raises:
             ProtocolError: PR007 when the study carries no noise multipliers.
         """
-        return cls(study, planned_events(study).training)
+        event = planned_events(study).training
+        if isinstance(event, LocalStepsRelease):
+            return cls(study, event.model_copy(update={"steps": 1}), event.steps)
+        return cls(study, event)
 
     @property
     def sample_rate(self) -> float:
@@ -56,8 +68,32 @@ class Mechanism:
         return self.study.training.clip_norm * (1 + FLOAT_SLACK)
 
     def release(self, tensors: Tensors, weights: Vector) -> Integers:
-        """Make one release, as the vault would: sampled, clipped, summed, rounded, noised."""
+        """Make one noised step, as the vault would: sampled, clipped, summed, rounded, noised."""
+        if isinstance(self.study.training, FedAvg):
+            return self._local_step(tensors, weights, self.study.training)
         return fedsgd.release_round(tensors, weights, self.study, self.event)
+
+    def _local_step(self, tensors: Tensors, weights: Vector, training: FedAvg) -> Integers:
+        """Take one local step and read its noised integers off the change of the weights.
+
+        The bound on the change is widened so that it neither shortens nor coarsens the step.
+        """
+        rate, name = self.sample_rate, self.study.roster[0].site if self.study.roster else ""
+        share = site_weight(self.study, name)
+        step = training.local_learning_rate / (
+            gradient_grid(training) * training.divisor * share * rate
+        )
+        largest = _MOST_PATIENTS * 2.0**training.grid_bits
+        reach = step * (10 * self.event.noise_std_grid * self.event.dimension**0.5 + largest)
+        wide = training.model_copy(update={"update_norm": reach})
+        change = fedavg.release_update(
+            tensors,
+            weights,
+            self.study.model_copy(update={"training": wide}),
+            self.event,
+            share=share,
+        )
+        return np.rint(change / (-step * update_grid(wide))).astype(np.int64)
 
     def sampled_sum(self, tensors: Tensors, weights: Vector) -> Vector:
         """Return the clipped sum before rounding and noise, over those whom sampling picks."""
@@ -72,7 +108,7 @@ class Mechanism:
 
     def on_grid(self, values: Vector) -> Integers:
         """Round gradient units to steps of the release's grid."""
-        return encode_grid(values, grid_per_unit=release_grid(self.study).training)
+        return encode_grid(values, grid_per_unit=gradient_grid(self.study.training))
 
     def weights(self, generator: np.random.Generator) -> Vector:
         """Return weights as an adversary may choose them: near where the study starts."""

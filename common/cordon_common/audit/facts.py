@@ -78,10 +78,11 @@ class Step:
 
 @dataclass(frozen=True)
 class BurnDown:
-    """How a hospital's lifetime budget was used up. budget: None without a policy."""
+    """How a lifetime budget was used up. budget: None without a policy; trust_model: how it counts."""
 
     site: str
     dataset: str
+    trust_model: str
     delta: float
     budget: float | None
     steps: tuple[Step, ...]
@@ -279,7 +280,7 @@ def _burn_down(bundle: Bundle, view: View) -> BurnDown:
             steps.append(Step(count, entry.time, cost.pld))
     budget = policies[-1][1].lifetime_epsilon if policies else None
     return BurnDown(
-        bundle.manifest.name, bundle.manifest.dataset or "", delta, budget, tuple(steps)
+        bundle.manifest.name, bundle.manifest.dataset or "", trust, delta, budget, tuple(steps)
     )
 
 

@@ -114,7 +114,7 @@ def _budgets(facts: AuditFacts) -> list[Flowable]:
     for budget in facts.budgets:
         spent = f"{budget.steps[-1].epsilon:.3f} spent"
         allowed = f" of {budget.budget:g}" if budget.budget is not None else ", no policy"
-        title = f"{budget.site}: {spent}{allowed} at δ {budget.delta:g}, dataset {budget.dataset}"
+        title = f"{budget.site}: {spent}{allowed} at δ {budget.delta:g}, dataset {budget.dataset} ({budget.trust_model})"
         story.append(KeepTogether([_words(title, "small"), _chart(budget)]))
     rows = [
         (

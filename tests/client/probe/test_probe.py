@@ -12,23 +12,27 @@ from cordon_client.probe.mechanism import Mechanism
 from cordon_client.probe.noise import measure, noise_rows
 from cordon_client.probe.run import probe
 from cordon_client.probe.sampling import sampling_rows
-from cordon_client.training import fedsgd
+from cordon_client.training import fedavg, fedsgd
 from cordon_client.training.noise import encode_grid
 from cordon_common.privacy.calibrate import resolve
-from cordon_common.privacy.schedule import release_grid
+from cordon_common.privacy.schedule import gradient_grid
 from cordon_common.protocol.parse import parse_model
 from cordon_common.protocol.study import Study
 
 KEYS = [f"ed25519:{letter * 43}=" for letter in "AB"]
 
 
-def make_study(**changes):
+def make_study(trust="local", **changes):
     roster = [
         {"site": site, "key": key, "expected_patients": 120}
         for site, key in zip(("north", "south"), KEYS, strict=True)
     ]
-    training = study_value(roster)["training"] | {"rounds": 8} | changes
-    value = study_value(roster, training=training)
+    default = study_value(roster)
+    training = default["training"] | {"rounds": 8} | changes
+    if training["algorithm"] == "dp-fedavg":
+        del training["optimizer"]
+    privacy = default["privacy"] | {"trust_model": trust}
+    value = study_value(roster, training=training, privacy=privacy)
     return resolve(parse_model(Study, value, code="PR001", what="test study"))
 
 
@@ -55,6 +59,36 @@ def test_the_mechanism_that_ships_passes_every_row(study):
     assert {row.status for row in report.rows} == {"PASS"}
     assert report.canary.lower <= report.canary.claimed
     assert report.entry.passed
+
+
+def test_local_steps_are_probed_step_by_step(monkeypatch):
+    local = make_study(
+        algorithm="dp-fedavg", local_steps=3, local_learning_rate=0.5, update_norm=10.0
+    )
+    mechanism = Mechanism.of(local)
+    assert (mechanism.event.steps, mechanism.steps_per_round) == (1, 3)
+    assert failed(noise_rows(measure(mechanism, generator()))) == set()
+    quiet = mechanism.event.model_copy(
+        update={"noise_multiplier": mechanism.event.noise_multiplier / 2}
+    )
+    broken = measure_with(mechanism, quiet, monkeypatch)
+    assert {"noise.empty", "noise.filled"} <= failed(noise_rows(broken))
+
+
+def measure_with(mechanism, event, monkeypatch):
+    honest = fedavg.release_update
+    monkeypatch.setattr(
+        fedavg, "release_update", lambda t, w, s, _e, *, share: honest(t, w, s, event, share=share)
+    )
+    return measure(mechanism, generator())
+
+
+def test_the_share_of_noise_in_a_masked_sum_is_probed(monkeypatch):
+    masked = make_study(trust="secure-sum")
+    mechanism = Mechanism.of(masked)
+    assert failed(noise_rows(measure(mechanism, generator()))) == set()
+    scale_noise(monkeypatch, mechanism.event.shares**-0.5)  # divided by K instead of its root
+    assert "noise.empty" in failed(noise_rows(measure(mechanism, generator())))
 
 
 def test_sampling_by_independent_coins_passes(sampled_study):
@@ -88,7 +122,7 @@ def draw_noise(monkeypatch, draw):
 
     def release(tensors, weights, study, event):
         exact = encode_grid(
-            fedsgd.round_sum(tensors, weights, study), grid_per_unit=release_grid(study).training
+            fedsgd.round_sum(tensors, weights, study), grid_per_unit=gradient_grid(study.training)
         )
         return exact + np.rint(draw(exact.size, event.noise_std_grid)).astype(np.int64)
 
