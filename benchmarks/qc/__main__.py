@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.lines import Line, finish
-from benchmarks.qc import matrices, planted, real_omics
+from benchmarks.qc import matrices, planted, reads, real_omics, variants
 from benchmarks.qc.part import Options
 
 if TYPE_CHECKING:
@@ -23,11 +23,13 @@ ROOT = Path(__file__).resolve().parents[2]
 PARTS: dict[str, Part] = {
     "planted": planted.lines,
     # reads, alignments, variants, identity
+    "reads": reads.lines,
+    "variants": variants.lines,
     # counts, cells, taxa, proteins, sequences, signals, images
     "matrices": matrices.lines,
     "real-omics": real_omics.lines,
 }
-PACKAGES = ("pandas", "pyarrow", "scipy")
+PACKAGES = ("pandas", "pyarrow", "scipy", "sequali", "pysam")
 
 
 def main() -> int:

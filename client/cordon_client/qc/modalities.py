@@ -10,6 +10,7 @@ from cordon_client.qc.clinical.modality import CLINICAL
 from cordon_client.qc.fastq.modality import MODALITY as FASTQ
 from cordon_client.qc.images.modality import MODALITY as IMAGES
 from cordon_client.qc.metagenomics.modality import MODALITY as METAGENOMICS
+from cordon_client.qc.multiomics.modality import MODALITY as IDENTITY
 from cordon_client.qc.proteomics.modality import MODALITY as PROTEOMICS
 from cordon_client.qc.sequence_files.modality import MODALITY as SEQUENCES
 from cordon_client.qc.signals.modality import MODALITY as SIGNALS
@@ -27,6 +28,7 @@ MODALITIES: tuple[Modality, ...] = (
     FASTQ,
     ALIGNMENTS,
     VARIANTS,
+    IDENTITY,
     # counts, cells, taxa, proteins, sequences, signals, images
     SINGLE_CELL,
     SEQUENCES,

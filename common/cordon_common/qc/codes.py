@@ -43,6 +43,10 @@ QUALITY_CODES: dict[str, tuple[str, str]] = {
         "the compressed alignments need their reference genome, and it is not here",
         "set REF_PATH to a local reference cache, or convert the file to BAM",
     ),
+    "DA044": (
+        "the identity sheet, or a table that it names, is not valid",
+        "write the columns that `cordon_client/qc/multiomics/sheet.py` lists, tab-separated",
+    ),
     # -- counts, cells, taxa, proteins, sequences, signals, images ---------------------------------
     "DA060": (
         "the matrix cannot be read",

@@ -8,6 +8,7 @@ from cordon_common.qc.bulk_rna_checks import CHECKS as BULK_RNA_CHECKS
 from cordon_common.qc.checks import Bounds, CheckSpec, Registry, Wording
 from cordon_common.qc.clinical_checks import CHECKS as CLINICAL_TABLE_CHECKS
 from cordon_common.qc.fastq_checks import CHECKS as FASTQ_CHECKS
+from cordon_common.qc.identity_checks import CHECKS as IDENTITY_CHECKS
 from cordon_common.qc.image_checks import CHECKS as IMAGE_CHECKS
 from cordon_common.qc.metagenomics_checks import CHECKS as METAGENOMICS_CHECKS
 from cordon_common.qc.proteomics_checks import CHECKS as PROTEOMICS_CHECKS
@@ -69,6 +70,7 @@ TABLES = (
     FASTQ_CHECKS,
     ALIGNMENT_CHECKS,
     VARIANT_CHECKS,
+    IDENTITY_CHECKS,
     # counts, cells, taxa, proteins, sequences, signals, images
     BULK_RNA_CHECKS,
     SINGLE_CELL_CHECKS,

@@ -1,0 +1,67 @@
+"""Other programs beside our own, each in a process of its own: CPU seconds and peak memory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a process took: CPU seconds (user and system) and peak resident memory in MiB."""
+
+    cpu_s: float
+    peak_mib: float
+
+
+def cost_of(command: Sequence[str | Path]) -> Cost:
+    """Run a command to its end; children count as far as they were waited for.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    process = subprocess.Popen(
+        [*map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{command[0]} ended with {process.returncode}")
+    return Cost(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+
+
+def interleaved(commands: Mapping[str, Sequence[str | Path]], times: int) -> dict[str, list[Cost]]:
+    """Run the commands in turn, `times` times over, after one round that warms the caches."""
+    costs: dict[str, list[Cost]] = {name: [] for name in commands}
+    for number in range(times + 1):
+        for name, command in commands.items():
+            cost = cost_of(command)
+            if number:
+                costs[name].append(cost)
+    return costs
+
+
+def checking(modality: str, path: Path) -> list[str | Path]:
+    """Return the command that carries out all checks of a file, as `cordon site qc` does."""
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from cordon_client.qc.modalities import modality_named\n"
+        "from cordon_client.qc.modality import SampleFiles\n"
+        "from cordon_common.qc.profile import builtin_profile\n"
+        "m, p = modality_named(sys.argv[1]), Path(sys.argv[2])\n"
+        "profile = builtin_profile(m.name + '.v1')\n"
+        "told = lambda done, total: None\n"
+        "if m.check_file is None:\n"
+        "    m.check_sample(SampleFiles('s', (p,)), profile, told)\n"
+        "else:\n"
+        "    names = m.samples(p)\n"
+        "    m.check_file([SampleFiles(n, (p,), inside=n) for n in names], profile, told)\n"
+    )
+    return [sys.executable, "-c", code, modality, path]
