@@ -1,4 +1,4 @@
-"""Judge the samples of bulk RNA counts together: size factors, outliers, replicates, copies."""
+"""Judge bulk RNA samples together: size factors, outliers, replicates, copies, batches."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cordon_client.qc.batch import judge_batches
 from cordon_client.qc.bulk_rna.samples import scale_sentence
 from cordon_client.qc.finding import Finding, result_of
 from cordon_client.qc.matrix.cohort import (
@@ -59,7 +60,8 @@ def check_cohort(
         plots.append(component_plot(panel, gathered))
     if correlations is not None:
         plots.append(similarity_plot(correlations, gathered))
-    return CohortQc(tuple(results), tuple(plots))
+    batches = judge_batches(scaled.T, gathered.samples, profile, "log expression")
+    return CohortQc((*results, *batches.results), (*plots, *batches.plots))
 
 
 def scale_is_log(gathered: Gathered) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cordon_client.qc.batch import judge_batches, stats_matrix
 from cordon_client.qc.finding import Finding, result_of
 from cordon_client.qc.modality import CohortQc, Modality, Plot, SampleFiles, Series
 from cordon_client.qc.single_cell.read import open_cells
@@ -82,7 +83,15 @@ def _samples(files: tuple[Path, ...], name: str) -> list[SampleFiles]:
 def check_cohort(
     samples: Sequence[SampleFiles], checked: Sequence[SampleQc], profile: Profile
 ) -> CohortQc:
-    """Compare the samples' depth."""
+    """Compare the samples' depth, and their statistics between the manifest's batches."""
+    together = _depths(samples, checked, profile)
+    batches = judge_batches(stats_matrix(checked, COLUMNS), samples, profile, "statistics")
+    return CohortQc((*together.results, *batches.results), (*together.plots, *batches.plots))
+
+
+def _depths(
+    samples: Sequence[SampleFiles], checked: Sequence[SampleQc], profile: Profile
+) -> CohortQc:
     depths = [
         (sample.sample, float(depth))
         for sample, qc in zip(samples, checked, strict=True)

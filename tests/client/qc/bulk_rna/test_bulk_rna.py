@@ -30,7 +30,7 @@ def clean():
     return rng.negative_binomial(20, 20 / (20 + mean)).astype(float)
 
 
-def judged(tmp_path, values, patients=None):
+def judged(tmp_path, values, patients=None, facts=None):
     path = tmp_path / "counts.tsv"
     names = [f"s{n}" for n in range(values.shape[1])]
     rows = ("\t".join([gene, *(f"{v:g}" if v < 1e5 else f"{v:.0f}" for v in row)])
@@ -38,9 +38,11 @@ def judged(tmp_path, values, patients=None):
     path.write_text("\n".join(["gene_id\t" + "\t".join(names), *rows]) + "\n")
     assert recognises(path)
     assert matrix_samples(path) == tuple(names)
+    known = facts or [(None, {})] * len(names)
+    people = patients or [None] * len(names)
     samples = [
-        SampleFiles(n, (path,), inside=n, patient=None if patients is None else patients[i])
-        for i, n in enumerate(names)
+        SampleFiles(n, (path,), patient=who, label=label, batches=batches, inside=n)
+        for n, who, (label, batches) in zip(names, people, known, strict=True)
     ]
     checked = check_file(samples, PROFILE, quiet)
     return checked, check_cohort(samples, checked, PROFILE)
@@ -94,6 +96,12 @@ def test_an_odd_tissue_a_swap_a_copy_and_a_shallow_sample_are_found_together(tmp
     assert severity(cohort.results, "bulk.replicates") is Severity.WARN
     assert severity(cohort.results, "bulk.same-sample") is Severity.WARN
     assert severity(cohort.results, "bulk.size-factors") is Severity.WARN
+
+
+def test_a_lane_that_goes_with_the_outcome_is_found(tmp_path, clean):
+    lanes = [(i % 2, {"lane": f"L{i % 2}"}) for i in range(8)]
+    _, cohort = judged(tmp_path, clean, facts=lanes)
+    assert severity(cohort.results, "batch.confounded", "lane") is Severity.WARN
 
 
 def test_the_mixes_hold_92_spikes_from_30000_down_in_halvings():
