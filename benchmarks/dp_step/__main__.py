@@ -17,7 +17,15 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.dp_step import aggregation, feed_forward, memory, secure_sum, sequences
+from benchmarks.dp_step import (
+    accounting,
+    aggregation,
+    client_round,
+    feed_forward,
+    memory,
+    secure_sum,
+    sequences,
+)
 from benchmarks.dp_step.groups import Group
 from benchmarks.lines import finish
 
@@ -29,6 +37,8 @@ GROUPS: tuple[Group, ...] = (
     Group("transformer", sequences.attention),
     Group("vae", sequences.autoencoder),
     Group("secure-sum", secure_sum.secure_sum),
+    Group("accounting", accounting.queries),
+    Group("round", client_round.client_round),
     Group("aggregation", aggregation.aggregation),
 )
 

@@ -223,7 +223,7 @@ class Office:
     def _study_budget(self, study: Study) -> StudyBudget:
         delta, trust = study.privacy.delta, study.privacy.trust_model
         planned = planned_events(study).all_events()
-        spent = [charge.event for charge in self.ledger.charges(study.digest)]
+        spent = self.ledger.spent(study.digest)
         return StudyBudget(
             name=study.name,
             digest=study.digest,

@@ -13,7 +13,7 @@ from cordon_client.models.registry import build
 from cordon_client.training.clipping import float_slack
 from cordon_client.training.engines import engine_for
 from cordon_client.training.noise import release_over
-from cordon_client.training.packing import patient_blocks
+from cordon_client.training.packing import PatientIndex, block_rows
 from cordon_client.training.randomness import draw_aux
 from cordon_client.training.sampling import draw_patients
 from cordon_common.errors import SystemFault
@@ -70,9 +70,11 @@ class PatientSums:
             SystemFault: SY042 when there are more patients than the proof covers.
         """
         model = build(study)
-        self._cap = study.cohort.max_records_per_patient
-        _check_size(tensors, self._cap, model.block_rows)
-        self._tensors = tensors
+        cap = study.cohort.max_records_per_patient
+        self._rows = block_rows(study, model.block_rows)
+        _check_size(tensors, cap, self._rows)
+        self._patients = tensors.n_patients
+        self._index = PatientIndex(tensors, cap=cap)
         self._sampling = study.training.sampling
         self._model = model
         self._flat = FlatWeights(model)
@@ -89,20 +91,17 @@ class PatientSums:
             ProtocolError: PR008 when the weights do not fit the model.
         """
         self._flat.load(weights)
-        taking_part = draw_patients(self._tensors.n_patients, self._sampling)
+        taking_part = draw_patients(self._patients, self._sampling)
         total = torch.zeros(self._flat.size, dtype=torch.float64)
-        rows = self._model.block_rows
-        for block in patient_blocks(self._tensors, taking_part, cap=self._cap, rows=rows):
+        for block in self._index.blocks(taking_part, rows=self._rows):
             aux = draw_aux(self._model, len(block.labels))
             self._engine.add_clipped_sum(total, block, aux)
         result: npt.NDArray[np.float64] = total.numpy()
         return result
 
 
-def _check_size(tensors: Tensors, cap: int, block_rows: int) -> None:
+def _check_size(tensors: Tensors, cap: int, rows: int) -> None:
     patients = tensors.n_patients
-    slack = float_slack(
-        patients=patients, records=len(tensors.patients), rows=max(block_rows, 2 * cap)
-    )
+    slack = float_slack(patients=patients, records=len(tensors.patients), rows=max(rows, 2 * cap))
     if patients > MAX_PATIENTS or slack > FLOAT_SLACK:
         raise SystemFault("SY042")

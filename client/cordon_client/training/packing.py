@@ -7,11 +7,14 @@ many records the patient has.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+
+from cordon_common.protocol.study import Poisson
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from cordon_client.records import Tensors
+    from cordon_common.protocol.study import Study
+
+
+_FEWEST_ROWS = 32
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,19 @@ class PatientBlock:
         return len(self.weights) // self.slots
 
 
+def block_rows(study: Study, most: int) -> int:
+    """Return how many records a block of this study has: room for twice a usual draw, 32 to `most`.
+
+    most: what suits the model where draws are not small. Guarantee: a function of the study alone
+    (rate, divisor, roster), not of anybody's records.
+    """
+    training = study.training
+    if not isinstance(training.sampling, Poisson) or not study.roster:
+        return most
+    usual = training.divisor * training.sampling.rate / len(study.roster)
+    return min(most, max(_FEWEST_ROWS, 1 << math.ceil(math.log2(2 * usual))))
+
+
 def patient_blocks(
     tensors: Tensors, taking_part: npt.NDArray[np.bool_], *, cap: int, rows: int
 ) -> Iterator[PatientBlock]:
@@ -47,20 +67,41 @@ def patient_blocks(
 
     cap: at most this many records of a patient count, the first ones in table order.
 
-    Guarantee: which kind of block a patient is in, and what is in its places, depends on that
-    patient only.
+    Guarantee: as `PatientIndex.blocks`.
     """
-    order = np.argsort(tensors.patients, kind="stable")
-    records_of = np.bincount(tensors.patients, minlength=tensors.n_patients)
-    first = np.concatenate([[0], np.cumsum(records_of)[:-1]]) if records_of.size else records_of
-    used = np.minimum(records_of, cap)
-    slots_of = _next_power_of_two(used)
-    for slots in np.unique(slots_of[taking_part]):
-        members = np.flatnonzero(taking_part & (slots_of == slots))
-        per_block = max(1, rows // int(slots))
-        for start in range(0, members.size, per_block):
-            chosen = members[start : start + per_block]
-            yield _block(tensors, order, first[chosen], used[chosen], (per_block, int(slots)))
+    return PatientIndex(tensors, cap=cap).blocks(taking_part, rows=rows)
+
+
+class PatientIndex:
+    """Where each patient's records are: looked up once, used for every draw."""
+
+    def __init__(self, tensors: Tensors, *, cap: int) -> None:
+        self._tensors = tensors
+        self._order = np.argsort(tensors.patients, kind="stable")
+        records_of = np.bincount(tensors.patients, minlength=tensors.n_patients)
+        self._first = np.cumsum(records_of) - records_of
+        self._used = np.minimum(records_of, cap)
+        self._slots_of = _next_power_of_two(self._used)
+        self._kinds = [int(slots) for slots in np.unique(self._slots_of)]
+
+    def blocks(self, taking_part: npt.NDArray[np.bool_], *, rows: int) -> Iterator[PatientBlock]:
+        """Yield blocks of about `rows` records that hold every patient taking part exactly once.
+
+        Guarantee: which kind of block a patient is in, and what is in its places, depends on that
+        patient only.
+        """
+        for slots in self._kinds:
+            members = np.flatnonzero(taking_part & (self._slots_of == slots))
+            per_block = max(1, rows // slots)
+            for start in range(0, members.size, per_block):
+                chosen = members[start : start + per_block]
+                yield _block(
+                    self._tensors,
+                    self._order,
+                    self._first[chosen],
+                    self._used[chosen],
+                    (per_block, slots),
+                )
 
 
 def _block(

@@ -21,6 +21,7 @@ from cordon_common.strict import StrictModel
 
 if TYPE_CHECKING:
     import datetime
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from cordon_common.privacy.events import Event
@@ -190,7 +191,9 @@ def check_permit(study: Study, today: datetime.date) -> None:
         raise PolicyRefused("PO105", why=f"it ended on {study.permit.end_date.isoformat()}")
 
 
-def check_lifetime(policy: SitePolicy, held: list[list[Event]], asked: list[Event]) -> None:
+def check_lifetime(
+    policy: SitePolicy, held: Sequence[Collection[Event]], asked: Collection[Event]
+) -> None:
     """Refuse a study when it and the others together would spend more than the lifetime budget.
 
     held: per other study its events (a running study counts with its whole plan).

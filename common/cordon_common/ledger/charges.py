@@ -19,6 +19,7 @@ from cordon_common.ledger.entries import (
 )
 from cordon_common.ledger.probed import ProbeDone
 from cordon_common.ledger.sights import Sights
+from cordon_common.privacy.counting import EventCounts
 
 if TYPE_CHECKING:
     from cordon_common.canonical import Json
@@ -94,6 +95,7 @@ class SiteState:
     closed: set[str] = field(default_factory=set)
     slots: dict[str, SlotRecord] = field(default_factory=dict)
     charges: list[Charge] = field(default_factory=list)
+    spent: dict[str, EventCounts] = field(default_factory=dict)
     refusals: dict[tuple[str | None, str], int] = field(default_factory=dict)
     current: dict[str, Body] = field(default_factory=dict)
     sights: Sights = field(default_factory=Sights)
@@ -179,6 +181,7 @@ class SiteState:
         if slot.key in self.slots or slot.study not in self.approvals:
             raise IntegrityError("IN109", f"entry {entry.seq} reserves what cannot be reserved")
         self.slots[slot.key] = SlotRecord(Ticket(entry.seq, slot, body.request, body.event))
+        self.spent.setdefault(slot.study, EventCounts()).add(body.event)
         self.charges.append(Charge(slot, body.event, entry.seq))
 
     def _settled(self, body: ReleaseSettled, position: Position) -> None:

@@ -28,6 +28,7 @@ from cordon_common.ledger.entries import (
 from cordon_common.ledger.log import Log, LogSpec, upgrade_log
 from cordon_common.ledger.receipt import make_receipt
 from cordon_common.ledger.witness import Witness
+from cordon_common.privacy.counting import EventCounts
 
 if TYPE_CHECKING:
     import sqlite3
@@ -259,6 +260,12 @@ class SiteLedger:
         """List what the budget paid for, oldest first; all studies, or one."""
         with self.log.reading():
             return [c for c in self._state.charges if study is None or c.study == study]
+
+    def spent(self, study: str) -> EventCounts:
+        """Return the events that a study was charged for, counted; empty when there is none."""
+        with self.log.reading():
+            spent = self._state.spent.get(study)
+            return spent.copy() if spent else EventCounts()
 
     def receipts(self, study: str) -> list[Envelope]:
         """Return the signed receipts of all settled releases of a study, oldest first."""

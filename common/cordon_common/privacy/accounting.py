@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cordon_common.errors import ProtocolError
+from cordon_common.privacy.counting import EventCounts
 from cordon_common.privacy.events import (
     GaussianRelease,
     LocalStepsRelease,
@@ -94,6 +95,10 @@ class Slack:
         """What it adds to ε: the ratio is met twice, with the patient and without."""
         return 2 * self.log_ratio
 
+    def and_of(self, others: Slack) -> Slack:
+        """Return the slack of these releases and others together."""
+        return Slack(self.log_ratio + others.log_ratio, self.missing + others.missing)
+
     def delta(self, epsilon: float) -> float:
         """Return what it takes from δ, given any bound on ε."""
         exponent = epsilon + 3 * self.log_ratio
@@ -109,8 +114,9 @@ def slack_of(events: Iterable[Event]) -> Slack:
     Source: securesum/PROOF.md §3.
     """
     log_ratios, missing = [], []
-    masked = Counter(event for event in events if isinstance(event, SecureSumRelease))
-    for event, count in masked.items():
+    for event, count in EventCounts.of(events).distinct():
+        if not isinstance(event, SecureSumRelease):
+            continue
         std, shares, integers = event.noise_std_grid, event.shares, event.dimension
         log_ratios.append(count * sum_log_ratio(share_std=std, shares=shares, dimension=integers))
         missing.append(count * sum_missing_mass(share_std=std, shares=shares, dimension=integers))
@@ -139,7 +145,7 @@ def study_epsilon(events: Iterable[Event], delta: float, trust: TrustModel = "lo
         UsageError: US001 when delta is not in (0, 1).
     """
     check_delta(delta)
-    events = list(events)
+    events = EventCounts.of(events)
     slack = slack_of(events) if trust == "secure-sum" else NO_SLACK
     return paths_epsilon(patient_paths(events, trust), delta, slack)
 
@@ -167,22 +173,21 @@ def lifetime_epsilon(
     """
     check_delta(delta)
     total: Counter[Mechanism] = Counter()
-    everything: list[Event] = []
-    for events in map(list, studies):
+    slack = NO_SLACK
+    for events in map(EventCounts.of, studies):
         total.update(dict(_dearer(*patient_paths(events, trust))))
-        everything += events
-    slack = slack_of(everything) if trust == "secure-sum" else NO_SLACK
+        if trust == "secure-sum":
+            slack = slack.and_of(slack_of(events))
     return paths_epsilon([tuple(sorted(total.items()))], delta, slack)
 
 
 def patient_paths(events: Iterable[Event], trust: TrustModel = "local") -> tuple[Tally, Tally]:
     """Return the tallies that a training patient and a held-out patient meet in one study."""
-    counts: Counter[tuple[str, Mechanism]] = Counter()
-    for event in events:
-        counts[_keyed(event, trust)] += mechanism_runs(event)
     train: Counter[Mechanism] = Counter()
     holdout: Counter[Mechanism] = Counter()
-    for (population, mechanism), count in counts.items():
+    for event, times in EventCounts.of(events).distinct():
+        population, mechanism = _keyed(event, trust)
+        count = times * mechanism_runs(event)
         if population != "holdout":
             train[mechanism] += count
         if population != "train":
@@ -193,8 +198,8 @@ def patient_paths(events: Iterable[Event], trust: TrustModel = "local") -> tuple
 def tally(events: Iterable[Event], trust: TrustModel = "local") -> Tally:
     """Count equal mechanisms, whatever the population."""
     counts: Counter[Mechanism] = Counter()
-    for event in events:
-        counts[_keyed(event, trust)[1]] += mechanism_runs(event)
+    for event, times in EventCounts.of(events).distinct():
+        counts[_keyed(event, trust)[1]] += times * mechanism_runs(event)
     return tuple(sorted(counts.items()))
 
 

@@ -27,7 +27,7 @@ from cordon_common.privacy.renyi import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from cordon_common.privacy.events import Event
     from cordon_common.protocol.study import TrustModel
@@ -85,7 +85,7 @@ class BudgetFilter:
         """
         return max(rdp_at(path, self.order) for path in patient_paths(events, self.trust))
 
-    def admits(self, spent: Sequence[Sequence[Event]], asked: Sequence[Event]) -> bool:
+    def admits(self, spent: Sequence[Collection[Event]], asked: Collection[Event]) -> bool:
         """Return whether a further study fits beside those that were spent or are held.
 
         spent: per study its events; a running study counts with its whole plan.
@@ -94,11 +94,11 @@ class BudgetFilter:
         total = self._total(spent) + self.cost(asked)
         return total <= self.capacity * (1 - _ROUNDING) and self._covers_slack([*spent, asked])
 
-    def share(self, studies: Iterable[Sequence[Event]]) -> float:
+    def share(self, studies: Iterable[Collection[Event]]) -> float:
         """Return the used part of the lifetime budget, 0 to 1; studies add up linearly."""
         return self._total(studies) / self.capacity
 
-    def spent(self, studies: Iterable[Sequence[Event]]) -> float:
+    def spent(self, studies: Iterable[Collection[Event]]) -> float:
         """Return the ε, at the lifetime delta, that the filter's arithmetic proves for studies."""
         held = [patient_paths(events, self.trust) for events in studies]
         curve = np.zeros(len(ORDERS))
@@ -112,7 +112,7 @@ class BudgetFilter:
         reserve = self.epsilon - self._usable_epsilon
         return max(0.0, min(fixed, curve_epsilon(curve, self._usable_delta))) + reserve
 
-    def remaining(self, studies: Iterable[Sequence[Event]]) -> float:
+    def remaining(self, studies: Iterable[Collection[Event]]) -> float:
         """Return the ε, at the lifetime delta, of the largest full-batch study that still fits."""
         left = self.capacity - self._total(studies)
         if left <= 0:
@@ -133,7 +133,7 @@ class BudgetFilter:
     def _usable_delta(self) -> float:
         return self.delta * (1 - SLACK_RESERVE) if self.trust == "secure-sum" else self.delta
 
-    def _covers_slack(self, studies: Sequence[Sequence[Event]]) -> bool:
+    def _covers_slack(self, studies: Sequence[Collection[Event]]) -> bool:
         """Tell whether the reserve pays for the slack of all masked sums together."""
         if self.trust == "local":
             return True
