@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cordon_common.privacy.calibrate import resolve
-from cordon_common.protocol.study import RosterEntry, with_trust
+from cordon_common.protocol.parse import with_trust
+from cordon_common.protocol.study import RosterEntry
 from cordon_common.signing import SigningKey
 
 if TYPE_CHECKING:

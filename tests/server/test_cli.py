@@ -137,6 +137,29 @@ def test_status_lists_sites_and_studies(signed, cordon):
     assert "north" in err
 
 
+def test_a_plan_compares_trust_models_for_sites_that_are_typed(cordon):
+    cordon("study", "new", "s", "-o", "s.yaml")
+    sites = ("--sites", "north=180,east=90,south=60", "--lifetime", "10:1e-4")
+    code, out, _ = cordon("study", "plan", "s.yaml", "--fast", "--json", *sites)
+    planned = json.loads(out)
+    assert code == 0
+    assert [each["trust_model"] for each in planned["trust_models"]] == ["local", "secure-sum"]
+    assert [site["expected_patients"] for site in planned["sites"]] == [200, 100, 50]
+    assert all(site["budget"]["admitted"] for site in planned["sites"])
+    code, _, err = cordon("study", "plan", "s.yaml", "--fast", *sites)
+    assert code == 0
+    assert "Under each trust model" in err
+
+
+@pytest.mark.parametrize("typed", [("--sites", "north"), ("--lifetime", "much")])
+def test_a_plan_says_how_sites_and_budgets_are_typed(cordon, typed):
+    cordon("study", "new", "s", "-o", "s.yaml")
+    code, _, err = cordon("study", "plan", "s.yaml", "--fast", *typed)
+    assert code == 2
+    assert "US001" in err
+    assert typed[0] in err
+
+
 def test_a_new_study_can_be_planned_as_it_is(cordon):
     assert cordon("study", "new", "sepsis", "-o", "s.yaml")[0] == 0
     code, out, _ = cordon("study", "plan", "s.yaml", "--fast", "--json")

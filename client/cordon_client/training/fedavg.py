@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cordon_client.training.fedsgd import PatientSums
 from cordon_client.training.noise import encode_grid, release_over
 from cordon_common.errors import ProtocolError
 from cordon_common.privacy.events import mechanism_runs
@@ -23,7 +22,7 @@ from cordon_common.protocol.study import FedAvg, Poisson
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from cordon_client.records import Tensors
+    from cordon_client.training.fedsgd import PatientSums
     from cordon_common.privacy.events import Event
     from cordon_common.protocol.study import Study
 
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def release_update(
-    tensors: Tensors, weights: Vector, study: Study, event: Event, *, share: float
+    sums: PatientSums, weights: Vector, study: Study, event: Event, *, share: float
 ) -> npt.NDArray[np.int64]:
     """Return the site's change of the weights on the integer grid, int64 [dimension].
 
@@ -41,12 +40,11 @@ def release_update(
     Raises:
         ProtocolError: PR008 when the weights do not fit the model or the algorithm, or a step left
             the real numbers.
-        SystemFault: SY041, SY042 as in `fedsgd`.
+        SystemFault: SY041 when the update does not fit the grid.
     """
     training = study.training
     if not isinstance(training, FedAvg):
         raise ProtocolError("PR008", why="the study is not one of dp-fedavg")
-    sums = PatientSums(tensors, study)
     local = weights.copy()
     for _ in range(mechanism_runs(event)):
         noised = _noised_gradient(sums.at(local), training, event, share)

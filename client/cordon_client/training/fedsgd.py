@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import torch
@@ -41,9 +42,22 @@ def release_round(
         ProtocolError: PR008 when the weights do not fit the model.
         SystemFault: SY041 when the result does not fit the grid, SY042 for too many patients.
     """
-    total = round_sum(tensors, weights, study)
+    return release_sum(PatientSums(tensors, study), weights, study, event)
+
+
+def release_sum(
+    sums: PatientSums, weights: npt.NDArray[np.float64], study: Study, event: Event
+) -> npt.NDArray[np.int64]:
+    """Return the same as `release_round`, over patients that were looked up before.
+
+    Raises:
+        ProtocolError: PR008 when the weights do not fit the model.
+        SystemFault: SY041 when the result does not fit the grid.
+    """
     steps_per_unit = gradient_grid(study.training)
-    return release_over(total, grid_per_unit=steps_per_unit, noise_std_grid=event.noise_std_grid)
+    return release_over(
+        sums.at(weights), grid_per_unit=steps_per_unit, noise_std_grid=event.noise_std_grid
+    )
 
 
 def round_sum(
@@ -61,7 +75,10 @@ def round_sum(
 
 
 class PatientSums:
-    """Exact clipped gradient sums over a site's patients, at any weights; nothing for release."""
+    """Exact clipped gradient sums over a site's patients, at any weights; nothing for release.
+
+    Safe for threads: one sum at a time.
+    """
 
     def __init__(self, tensors: Tensors, study: Study) -> None:
         """Build the model and its engine once.
@@ -71,6 +88,7 @@ class PatientSums:
         """
         model = build(study)
         cap = study.cohort.max_records_per_patient
+        self._one_at_a_time = threading.Lock()
         self._rows = block_rows(study, model.block_rows)
         _check_size(tensors, cap, self._rows)
         self._patients = tensors.n_patients
@@ -84,18 +102,19 @@ class PatientSums:
         """Return the sum over a fresh draw of the patients that take part, float64 [dimension].
 
         Guarantee: without Poisson sampling and a model that draws latent values, a function of
-        records, weights and study; adding or
-        removing one patient moves it by at most clip_norm · (1 + FLOAT_SLACK) in L2.
+        records, weights and study; adding or removing one patient moves it by at most
+        clip_norm · (1 + FLOAT_SLACK) in L2.
 
         Raises:
             ProtocolError: PR008 when the weights do not fit the model.
         """
-        self._flat.load(weights)
         taking_part = draw_patients(self._patients, self._sampling)
         total = torch.zeros(self._flat.size, dtype=torch.float64)
-        for block in self._index.blocks(taking_part, rows=self._rows):
-            aux = draw_aux(self._model, len(block.labels))
-            self._engine.add_clipped_sum(total, block, aux)
+        with self._one_at_a_time:
+            self._flat.load(weights)
+            for block in self._index.blocks(taking_part, rows=self._rows):
+                aux = draw_aux(self._model, len(block.labels))
+                self._engine.add_clipped_sum(total, block, aux)
         result: npt.NDArray[np.float64] = total.numpy()
         return result
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from cordon_client.enrol import load_split_key
 from cordon_client.training.fedavg import release_update
-from cordon_client.training.fedsgd import release_round
+from cordon_client.training.fedsgd import PatientSums, release_sum
 from cordon_client.training.noise import release
 from cordon_client.training.scoring import score_counts
 from cordon_client.vault.budget import budget_left
@@ -76,6 +76,7 @@ class VaultState:
         self._policy = load_policy(home.policy_file)
         self._split_key = load_split_key(home)
         self._cohorts: dict[str, StudyCohort] = {}
+        self._sums: dict[str, PatientSums] = {}
         self._studies: dict[str, Study] = {}
         self._loading = threading.Lock()
         self.key = SigningKey.load(home.identity_key)
@@ -204,10 +205,10 @@ class VaultState:
         Guarantee: the returned integers carry Gaussian noise of std `event.noise_std_grid`.
         """
         cohort = self.cohort(study)
-        grid = release_grid(study)
         if slot.phase == "train":
             noised = self._trained(study, event, cohort, _weights(arrays))
             return Released({"release": noised})
+        grid = release_grid(study)
         if slot.phase == "qc":
             exact, gamma = cohort.qc.summary, grid.qc
         else:
@@ -223,11 +224,15 @@ class VaultState:
     def _trained(
         self, study: Study, event: Event, cohort: StudyCohort, weights: npt.NDArray[np.float64]
     ) -> npt.NDArray[np.int64]:
-        """Return a training release, by the algorithm of the study."""
+        """Return a training release, by the algorithm of the study; its model is built once."""
+        digest = study.digest
+        sums = self._sums.get(digest)
+        if sums is None:
+            sums = self._sums.setdefault(digest, PatientSums(cohort.train, study))
         if isinstance(study.training, FedAvg):
             share = site_weight(study, self.site)
-            return release_update(cohort.train, weights, study, event, share=share)
-        return release_round(cohort.train, weights, study, event)
+            return release_update(sums, weights, study, event, share=share)
+        return release_sum(sums, weights, study, event)
 
     def after_release(self, study: Study, slot: Slot, arrays: Arrays) -> None:
         """Keep what the hospital wants to read about a finished step; nothing of it leaves.

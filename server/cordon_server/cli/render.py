@@ -16,8 +16,11 @@ from cordon_common.protocol.study import assumption
 from cordon_server.view import PHASE_NAMES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import RenderableType
 
+    from cordon_common.privacy.alternatives import Alternative
     from cordon_common.privacy.planner import Plan
     from cordon_server.overview import Overview
     from cordon_server.view import CampaignView, SiteView
@@ -40,7 +43,7 @@ def status_tables(found: Overview) -> RenderableType:
     return Group(head, Text(), sites, studies, Text(f"log: {found.log_size} entries"))
 
 
-def plan_view(plan: Plan) -> RenderableType:
+def plan_view(plan: Plan, others: Sequence[Alternative] = ()) -> RenderableType:
     """Show what a study will cost and reach, before anything is spent."""
     releases = _table(
         "What each site releases",
@@ -48,9 +51,11 @@ def plan_view(plan: Plan) -> RenderableType:
     )
     for release, _population, *cells in plan.release_rows():
         releases.add_row(release, *cells)
-    sites = _table("What it costs each site", ("site", "patients", "eps (PLD)", "eps (RDP)"))
+    known = any(site.budget for site in plan.sites)
+    left = ("fits", "used", "eps\nleft") if known else ()
+    sites = _table("What it costs each site", ("site", "patients", "eps (PLD)", "eps (RDP)", *left))
     for site_row in plan.site_rows():
-        sites.add_row(*site_row[:4])
+        sites.add_row(*(site_row if known else site_row[:4]))
     parts: list[RenderableType] = [
         Text(f"{plan.study.name} version {plan.study.version}", style="bold"),
         Text(
@@ -66,11 +71,35 @@ def plan_view(plan: Plan) -> RenderableType:
         parts.append(sites)
     else:
         parts.append(Text("The roster is empty: it is filled from the enrolled sites at signing."))
+    parts += _trust_models(plan, others)
     parts += [Text(), *(Text(line) for line in plan.explanation.sentences)]
     parts.append(Text(plan.utility_sentence()))
     if plan.suggestion:
         parts.append(Text(plan.suggestion))
     return Group(*parts)
+
+
+def _trust_models(plan: Plan, others: Sequence[Alternative]) -> list[RenderableType]:
+    """Show the study under each trust model; noise in patients: what one patient weighs is 1."""
+    if not others:
+        return []
+    table = _table(
+        f"Under each trust model: {plan.study.training.rounds} rounds, a patient bounded to "
+        f"{plan.study.training.clip_norm:g}, noise in patients",
+        (
+            "trust model",
+            "sigma",
+            "noise\nof a site",
+            "noise\nof the sum",
+            "eps",
+            "eps\nalone",
+            "AUC",
+        ),
+    )
+    for other in others:
+        table.add_row(*other.row())
+    reasons = [Text(f"{o.trust_model}: {o.why_not}") for o in others if o.why_not]
+    return [table, *reasons]
 
 
 def _otherwise(plan: Plan) -> list[RenderableType]:

@@ -54,21 +54,30 @@ def new(
 def plan(
     study: Annotated[Path, typer.Argument(help="The study: YAML, or the signed file.")],
     trust: Trust = None,
+    sites: Annotated[
+        str, typer.Option(help="Sites and sizes to plan for: north=180,east=90 (kept in buckets).")
+    ] = "",
+    lifetime: Annotated[
+        str, typer.Option(help="Lifetime budget of every site, epsilon:delta, such as 10:1e-4.")
+    ] = "",
     *,
     fast: Annotated[bool, typer.Option("--fast", help="Leave out the prediction.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show noise, epsilon per site and predicted utility; nothing is spent."""
+    """Show noise, epsilon per site and predicted utility under each trust model; nothing is spent."""
     from cordon_common.cli import console
+    from cordon_common.privacy.alternatives import alternatives
     from cordon_common.privacy.planner import plan as make_plan
     from cordon_server.cli.render import plan_view
-    from cordon_server.studies import read_study_or_signed, under_trust
+    from cordon_server.planning import planned_study, same_budget
 
-    made = make_plan(under_trust(read_study_or_signed(study), trust), simulate=not fast)
+    chosen = planned_study(study, trust, sites)
+    made = make_plan(chosen, budgets=same_budget(chosen, lifetime), simulate=not fast)
+    others = alternatives(chosen, simulate=not fast)
     if as_json:
-        console.print_json(made.as_json())
+        console.print_json(made.as_json() | {"trust_models": [other.as_json() for other in others]})
         return
-    console.show(plan_view(made))
+    console.show(plan_view(made, others))
     console.next_step(f"cordon study sign {study}{f' --trust {trust}' if trust else ''}")
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cordon_client.training import fedavg
+from cordon_client.training.fedsgd import PatientSums
 from cordon_client.training.noise import encode_grid
 from cordon_common.errors import ProtocolError
 from cordon_common.privacy.schedule import planned_events, update_grid
@@ -33,7 +34,9 @@ def make_local(make_study):
 
 def update(study, tensors, weights, share=0.5):
     event = planned_events(study).training
-    released = fedavg.release_update(tensors, weights, study, event, share=share)
+    released = fedavg.release_update(
+        PatientSums(tensors, study), weights, study, event, share=share
+    )
     return released / update_grid(study.training)
 
 
@@ -110,7 +113,7 @@ def test_a_site_without_training_patients_answers_with_noise_of_the_declared_sca
 
 def test_another_algorithm_is_refused(make_study, make_tensors):
     study = make_study(inputs=3)
-    event = planned_events(study).training
+    event, sums = planned_events(study).training, PatientSums(make_tensors(study), study)
     with pytest.raises(ProtocolError) as refused:
-        fedavg.release_update(make_tensors(study), np.zeros(4), study, event, share=1.0)
+        fedavg.release_update(sums, np.zeros(4), study, event, share=1.0)
     assert refused.value.code == "PR008"

@@ -1,0 +1,92 @@
+"""A figure of AUC against ε as plain SVG, light and dark alike."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+WIDTH, HEIGHT = 640, 360
+LEFT, RIGHT, TOP, BOTTOM = 56, 24, 28, 96
+COLOURS = ("#1f5f8b", "#b3541e")
+LOWEST, HIGHEST = 0.60, 0.80
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One line: a name, AUC by ε, and whether it is dashed."""
+
+    name: str
+    auc: dict[float, float]
+    dashed: bool
+
+
+def draw(curves: Sequence[Curve], ceiling: float, title: str) -> str:
+    """Return an SVG document; ceiling: what is reached without noise."""
+    epsilons = sorted({epsilon for curve in curves for epsilon in curve.auc})
+    parts = [_text(LEFT, 16, title, "start"), *_grid(epsilons), _level(ceiling)]
+    for number, curve in enumerate(curves):
+        parts += _curve(curve, number, epsilons)
+    body = "\n".join(parts)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'aria-label="{title}" font-family="sans-serif" font-size="12" fill="#444">\n'
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>\n{body}\n</svg>\n'
+    )
+
+
+def _x(epsilon: float, epsilons: Sequence[float]) -> float:
+    low, high = math.log(epsilons[0]), math.log(epsilons[-1])
+    return LEFT + 20 + (math.log(epsilon) - low) / (high - low) * (WIDTH - LEFT - RIGHT - 40)
+
+
+def _y(auc: float) -> float:
+    share = (auc - LOWEST) / (HIGHEST - LOWEST)
+    return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
+
+
+def _grid(epsilons: Sequence[float]) -> list[str]:
+    parts = []
+    for step in range(round((HIGHEST - LOWEST) / 0.05) + 1):
+        auc = LOWEST + 0.05 * step
+        parts.append(_line(LEFT, _y(auc), WIDTH - RIGHT, _y(auc), "#ddd"))
+        parts.append(_text(LEFT - 8, _y(auc) + 4, f"{auc:.2f}", "end"))
+    y = HEIGHT - BOTTOM + 18
+    parts += [_text(_x(each, epsilons), y, f"ε = {each:g}", "middle") for each in epsilons]
+    return parts
+
+
+def _level(ceiling: float) -> str:
+    y = _y(ceiling)
+    return _line(LEFT, y, WIDTH - RIGHT, y, "#444", dash="2 3") + _text(
+        WIDTH - RIGHT, y - 5, f"without noise {ceiling:.3f}", "end"
+    )
+
+
+def _curve(curve: Curve, number: int, epsilons: Sequence[float]) -> list[str]:
+    colour = COLOURS[number // 2 % len(COLOURS)]
+    points = [(_x(epsilon, epsilons), _y(auc)) for epsilon, auc in sorted(curve.auc.items())]
+    joined = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    dash = ' stroke-dasharray="6 4"' if curve.dashed else ""
+    row, column = divmod(number, 2)
+    x, y = LEFT + column * 290, HEIGHT - BOTTOM + 44 + 20 * row
+    return [
+        f'<polyline points="{joined}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>',
+        *(f'<circle cx="{px:.1f}" cy="{py:.1f}" r="3.5" fill="{colour}"/>' for px, py in points),
+        f'<path d="M{x} {y - 4}h26" stroke="{colour}" stroke-width="2"{dash}/>',
+        _text(x + 32, y, curve.name, "start"),
+    ]
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, colour: str, dash: str = "") -> str:
+    dashes = f' stroke-dasharray="{dash}"' if dash else ""
+    return (
+        f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}"{dashes}/>'
+    )
+
+
+def _text(x: float, y: float, words: str, anchor: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{words}</text>'
