@@ -29,10 +29,9 @@ if TYPE_CHECKING:
 EPSILONS = (8.0, 4.0, 2.0)
 TRUST: tuple[TrustModel, ...] = ("local", "secure-sum")
 RECIPES = {
-    "species, presence": ("s__", "presence"),
-    "species, detection": ("s__", "detection"),
     "genera, detection": ("g__", "detection"),
     "species and genera, detection": ("", "detection"),
+    "species, presence": ("s__", "presence"),
 }
 DRAWN = ("genera, detection", "species and genera, detection")
 
