@@ -1,7 +1,7 @@
 """Accuracy and AUC on real hospitals at several privacy budgets, by the real kernel.
 
 python -m benchmarks.heart_disease [--only heart,colorectal] [--trust local,secure-sum]
-                                   [--repeats 20] [--splits 10] [--json FILE]
+                                   [--repeats 20] [--splits 10] [--json FILE] [--svg FILE]
 
 Heart disease: four hospitals of the UCI set, FLamby's train and test rows (Ogier du Terrail et al.
 2022), mean accuracy over the sites and pooled AUC. Colorectal cancer: five cohorts of stool
@@ -23,6 +23,7 @@ import torch
 
 from benchmarks.heart_disease import colorectal, hearts
 from benchmarks.heart_disease.budgets import Repeats
+from benchmarks.heart_disease.plot import figure
 from benchmarks.lines import finish
 from cordon_common.protocol.study import TrustModel
 
@@ -39,6 +40,8 @@ def main() -> int:
     for name in options.only:
         print(f"measuring {name} …", file=sys.stderr)
         lines += TABLES[name](options.data, repeats)
+    if options.svg:
+        options.svg.write_text(figure(lines), encoding="utf-8")
     return finish(lines, options.json, ("torch",))
 
 
@@ -52,6 +55,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=20, help="noise seeds")
     parser.add_argument("--splits", type=int, default=10, help="other random splits (heart)")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--svg", type=Path, help="where to draw AUC by epsilon")
     options = parser.parse_args()
     options.only = _chosen(parser, "--only", options.only, list(TABLES))
     options.trust = _chosen(parser, "--trust", options.trust, list(get_args(TrustModel)))

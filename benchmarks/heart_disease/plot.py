@@ -1,46 +1,65 @@
-"""A figure of AUC against ε as plain SVG, light and dark alike."""
+"""A figure of AUC against ε as plain SVG: what the tables say, at a glance."""
 
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-WIDTH, HEIGHT = 640, 360
+    from benchmarks.lines import Line
+
+WIDTH, HEIGHT = 640, 400
 LEFT, RIGHT, TOP, BOTTOM = 56, 24, 28, 96
-COLOURS = ("#1f5f8b", "#b3541e")
-LOWEST, HIGHEST = 0.60, 0.80
+COLOURS = {"heart": "#b3541e", "colorectal": "#1f5f8b"}
+LOWEST, HIGHEST = 0.5, 0.95
+TITLE = "AUC by epsilon (log scale); dotted: the same training without noise"
+_NAME = re.compile(r"(\w+), (?:ε=([\d.]+) ([\w-]+)|no noise): AUC")
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One line: a name, AUC by ε, and whether it is dashed."""
+    """One line: data set, trust model, AUC by ε."""
 
-    name: str
+    data: str
+    trust: str
     auc: dict[float, float]
-    dashed: bool
 
 
-def draw(curves: Sequence[Curve], ceiling: float, title: str) -> str:
-    """Return an SVG document; ceiling: what is reached without noise."""
-    epsilons = sorted({epsilon for curve in curves for epsilon in curve.auc})
-    parts = [_text(LEFT, 16, title, "start"), *_grid(epsilons), _level(ceiling)]
-    for number, curve in enumerate(curves):
+def figure(lines: Sequence[Line]) -> str:
+    """Return an SVG document of the AUC lines of a table."""
+    curves: dict[tuple[str, str], Curve] = {}
+    clean: dict[str, float] = {}
+    for line in lines:
+        found = _NAME.fullmatch(line.name)
+        if found is None:
+            continue
+        data, epsilon, trust = found.groups()
+        if epsilon is None:
+            clean[data] = line.value
+            continue
+        curve = curves.setdefault((data, trust), Curve(data, trust, {}))
+        curve.auc[float(epsilon)] = line.value
+    epsilons = sorted({epsilon for curve in curves.values() for epsilon in curve.auc})
+    parts = [_text(LEFT, 16, TITLE, "start"), *_grid(epsilons)]
+    parts += [_level(data, auc) for data, auc in clean.items()]
+    for number, curve in enumerate(curves.values()):
         parts += _curve(curve, number, epsilons)
     body = "\n".join(parts)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        f'aria-label="{title}" font-family="sans-serif" font-size="12" fill="#444">\n'
+        f'aria-label="{TITLE}" font-family="sans-serif" font-size="12" fill="#444">\n'
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>\n{body}\n</svg>\n'
     )
 
 
 def _x(epsilon: float, epsilons: Sequence[float]) -> float:
     low, high = math.log(epsilons[0]), math.log(epsilons[-1])
-    return LEFT + 20 + (math.log(epsilon) - low) / (high - low) * (WIDTH - LEFT - RIGHT - 40)
+    share = (math.log(epsilon) - low) / max(high - low, 1e-9)
+    return LEFT + 20 + share * (WIDTH - LEFT - RIGHT - 40)
 
 
 def _y(auc: float) -> float:
@@ -55,29 +74,27 @@ def _grid(epsilons: Sequence[float]) -> list[str]:
         parts.append(_line(LEFT, _y(auc), WIDTH - RIGHT, _y(auc), "#ddd"))
         parts.append(_text(LEFT - 8, _y(auc) + 4, f"{auc:.2f}", "end"))
     y = HEIGHT - BOTTOM + 18
-    parts += [_text(_x(each, epsilons), y, f"ε = {each:g}", "middle") for each in epsilons]
+    parts += [_text(_x(each, epsilons), y, f"{each:g}", "middle") for each in epsilons]
     return parts
 
 
-def _level(ceiling: float) -> str:
-    y = _y(ceiling)
-    return _line(LEFT, y, WIDTH - RIGHT, y, "#444", dash="2 3") + _text(
-        WIDTH - RIGHT, y - 5, f"without noise {ceiling:.3f}", "end"
-    )
+def _level(data: str, auc: float) -> str:
+    y = _y(auc)
+    return _line(LEFT, y, WIDTH - RIGHT, y, COLOURS.get(data, "#444"), dash="2 4")
 
 
 def _curve(curve: Curve, number: int, epsilons: Sequence[float]) -> list[str]:
-    colour = COLOURS[number // 2 % len(COLOURS)]
+    colour = COLOURS.get(curve.data, "#444")
     points = [(_x(epsilon, epsilons), _y(auc)) for epsilon, auc in sorted(curve.auc.items())]
     joined = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    dash = ' stroke-dasharray="6 4"' if curve.dashed else ""
+    dash = ' stroke-dasharray="6 4"' if curve.trust == "local" else ""
     row, column = divmod(number, 2)
-    x, y = LEFT + column * 290, HEIGHT - BOTTOM + 44 + 20 * row
+    x, y = LEFT + column * 290, HEIGHT - BOTTOM + 46 + 20 * row
     return [
         f'<polyline points="{joined}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>',
         *(f'<circle cx="{px:.1f}" cy="{py:.1f}" r="3.5" fill="{colour}"/>' for px, py in points),
         f'<path d="M{x} {y - 4}h26" stroke="{colour}" stroke-width="2"{dash}/>',
-        _text(x + 32, y, curve.name, "start"),
+        _text(x + 32, y, f"{curve.data}, {curve.trust}", "start"),
     ]
 
 

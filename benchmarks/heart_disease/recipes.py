@@ -1,6 +1,6 @@
 """What a study can choose without looking at data, and what it changes: for docs/utility.md.
 
-python -m benchmarks.heart_disease.recipes [--data DIR] [--repeats 3] [--json FILE] [--svg FILE]
+python -m benchmarks.heart_disease.recipes [--data DIR] [--repeats 3] [--json FILE]
 
 Trains the colorectal study with other public choices of inputs at several budgets and prints the
 mean AUC on cohorts left out. Reports; nothing here must be reached.
@@ -20,7 +20,6 @@ import torch
 from benchmarks.heart_disease.__main__ import DATA
 from benchmarks.heart_disease.budgets import Budget
 from benchmarks.heart_disease.colorectal import STUDY, left_out, load_cohorts
-from benchmarks.heart_disease.plot import Curve, draw
 from cordon_common.protocol.parse import load_study
 
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ RECIPES = {
     "species and genera, detection": ("", "detection"),
     "species, presence": ("s__", "presence"),
 }
-DRAWN = ("genera, detection", "species and genera, detection")
 
 
 def main() -> int:
@@ -44,7 +42,6 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--svg", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
     base = load_study(STUDY)
@@ -68,8 +65,6 @@ def main() -> int:
             )
     if options.json:
         options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    if options.svg:
-        options.svg.write_text(_figure(found), encoding="utf-8")
     return 0
 
 
@@ -86,17 +81,6 @@ def with_inputs(study: Study, prefix: str, scale: str) -> Study:
 
 def _mean(found: dict[str, list[float]]) -> float:
     return float(np.mean(list(found.values())))
-
-
-def _figure(found: dict[str, list[float]]) -> str:
-    curves = [
-        Curve(f"{name}, {trust}", dict(zip(EPSILONS, found[f"{name}, {trust}"][1:], strict=True)),
-              dashed=trust == "local")
-        for name in DRAWN
-        for trust in TRUST
-    ]  # fmt: skip
-    ceiling = max(found[f"{name}, local"][0] for name in DRAWN)
-    return draw(curves, ceiling, "AUC on the cohort left out, mean of five")
 
 
 if __name__ == "__main__":
