@@ -100,8 +100,7 @@ class SiteLedger:
             SystemFault: SY001 when the disk is full, SY101 when the file cannot be used.
         """
         state = SiteState()
-        spec = _spec(key, site, dataset)
-        log = Log.open(path, spec, key, clock, state.observe, create=create)
+        log = Log.open(path, _spec(key, site, dataset), key, clock, state.observe, create=create)
         return cls(log, state, key, site)
 
     @property
@@ -229,18 +228,17 @@ class SiteLedger:
                 return _stored(transaction.connection, record).reply
             body = ReleaseSettled(reserved=ticket.seq, slot=ticket.slot, release=release_digest)
             reply = make_reply(transaction.append(body))
-            transaction.connection.execute(
-                "INSERT INTO reply VALUES (?, ?, ?)", (ticket.seq, digest(reply), reply)
-            )
+            row = (ticket.seq, digest(reply), reply)
+            transaction.connection.execute("INSERT INTO reply VALUES (?, ?, ?)", row)
         return reply
 
     def stored_reply(self, slot: Slot, request_digest: str) -> bytes | None:
         """Return the answer a slot already got to this very request, without writing anything."""
         with self.log.reading() as connection:
             record = self._state.slots.get(slot.key)
-            if record is None or not record.settlement:
-                return None
-            if record.ticket.request_digest != request_digest:
+            if not (
+                record and record.settlement and record.ticket.request_digest == request_digest
+            ):
                 return None
             return _stored(connection, record).reply
 
@@ -264,14 +262,12 @@ class SiteLedger:
     def spent(self, study: str) -> EventCounts:
         """Return the events that a study was charged for, counted; empty when there is none."""
         with self.log.reading():
-            spent = self._state.spent.get(study)
-            return spent.copy() if spent else EventCounts()
+            return self._state.spent.get(study, EventCounts()).copy()
 
     def receipts(self, study: str) -> list[Envelope]:
         """Return the signed receipts of all settled releases of a study, oldest first."""
         with self.log.reading():
-            settled = self._state.settled(study)
-        return [_receipt(self._key, self.site, *pair) for pair in settled]
+            return [_receipt(self._key, self.site, *pair) for pair in self._state.settled(study)]
 
     def checkpoint(self) -> str:
         """Return the ledger's head as a signed note."""
