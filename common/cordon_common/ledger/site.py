@@ -236,18 +236,15 @@ class SiteLedger:
         """Return the answer a slot already got to this very request, without writing anything."""
         with self.log.reading() as connection:
             record = self._state.slots.get(slot.key)
-            if not (
-                record and record.settlement and record.ticket.request_digest == request_digest
-            ):
+            same = record is not None and record.ticket.request_digest == request_digest
+            if record is None or not record.settlement or not same:
                 return None
             return _stored(connection, record).reply
 
     def refuse(self, study: str, code: str, request_digest: str) -> None:
-        """Count a refused request; only the 1st, 2nd, 4th, 8th, … of a study and code is logged.
-
-        Studies never approved here count as one: the log's growth is bounded whatever peers ask.
-        """
+        """Count a refused request; only the 1st, 2nd, 4th, 8th, … of a study and code is logged."""
         with self.log.reading():
+            # studies never approved here count as one: peers cannot make the log grow
             known = study if study in self._state.approvals else None
             count = self._state.count_refusal(known, code)
         if count is not None:
