@@ -86,13 +86,9 @@ class Mechanism:
         largest = _MOST_PATIENTS * 2.0**training.grid_bits
         reach = step * (10 * self.event.noise_std_grid * self.event.dimension**0.5 + largest)
         wide = training.model_copy(update={"update_norm": reach})
-        change = fedavg.release_update(
-            tensors,
-            weights,
-            self.study.model_copy(update={"training": wide}),
-            self.event,
-            share=share,
-        )
+        study = self.study.model_copy(update={"training": wide})
+        sums = fedsgd.PatientSums(tensors, study)
+        change = fedavg.release_update(sums, weights, study, self.event, share=share)
         return np.rint(change / (-step * update_grid(wide))).astype(np.int64)
 
     def sampled_sum(self, tensors: Tensors, weights: Vector) -> Vector:
