@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
+
+_LOOK_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -30,11 +33,25 @@ def cost_of(command: Sequence[str | Path]) -> Cost:
     process = subprocess.Popen(
         [*map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    _, status, used = os.wait4(process.pid, 0)
+    peak = 0
+    while not (waited := os.wait4(process.pid, os.WNOHANG))[0]:
+        peak = max(peak, _high_water_kib(process.pid))
+        time.sleep(_LOOK_S)
+    _, status, used = waited
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RuntimeError(f"{command[0]} ended with {process.returncode}")
-    return Cost(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+    return Cost(used.ru_utime + used.ru_stime, peak / 1024)
+
+
+def _high_water_kib(pid: int) -> int:
+    """Peak memory of a process so far; ru_maxrss would still hold the size of who started it."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    found = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
+    return int(found[0]) if found else 0
 
 
 def interleaved(commands: Mapping[str, Sequence[str | Path]], times: int) -> dict[str, list[Cost]]:
