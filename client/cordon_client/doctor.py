@@ -11,7 +11,7 @@ from cordon_client import surroundings
 from cordon_client.findings import Finding
 from cordon_client.gateway.vault_client import VaultClient
 from cordon_client.kit import read_kit
-from cordon_common.errors import CordonError, UsageError
+from cordon_common.errors import CordonError, UsageError, error_for
 from cordon_common.probe import SKEW_WARNING, check_coordinator
 from cordon_common.signing import SigningKey
 
@@ -40,7 +40,7 @@ def examine(home: SiteHome, clock: Clock, part: str = "site") -> list[Finding]:
     return [_guarded(name, checks[name]) for name in _PARTS[part]]
 
 
-_INSIDE = ("configuration", "policy", "keys", "data", "disk", "ledger", "budget")
+_INSIDE = ("configuration", "policy", "keys", "data", "disk", "ledger", "clock", "log", "budget")
 _PARTS = {
     "site": (*_INSIDE, "coordinator", "vault", "image", "versions"),
     "vault": (*_INSIDE, "no network", "vault", "image", "versions"),
@@ -56,6 +56,8 @@ def _checks(home: SiteHome, clock: Clock) -> dict[str, Callable[[], Finding]]:
         "data": lambda: _data(home),
         "disk": lambda: _disk(home),
         "ledger": lambda: _ledger(home, clock),
+        "clock": lambda: _clock(home, clock),
+        "log": lambda: _seen(home, clock),
         "budget": lambda: _budget(home, clock),
         "coordinator": lambda: _coordinator(home, clock),
         "vault": lambda: _vault(home),
@@ -159,6 +161,31 @@ def _budget(home: SiteHome, clock: Clock) -> Finding:
     if left < 0.1 * view.lifetime_epsilon:
         return Finding("budget", "warn", detail, "close finished studies: cordon site close")
     return Finding("budget", "pass", detail)
+
+
+def _clock(home: SiteHome, clock: Clock) -> Finding:
+    from cordon_client.office import Office
+    from cordon_client.vault.policy import check_clock
+
+    with Office.open(home, clock=clock) as office:
+        latest = office.ledger.latest_time()
+    check_clock(latest, clock())
+    return Finding("clock", "pass", f"not behind the ledger's latest entry, {latest}")
+
+
+def _seen(home: SiteHome, clock: Clock) -> Finding:
+    """Say whether the coordinators' logs only grew since this site first saw them."""
+    from cordon_client.office import Office
+
+    with Office.open(home, clock=clock) as office:
+        logs = office.seen_logs()
+    for log in logs:
+        if log.code:
+            error = error_for(log.code)
+            detail = f"{error.what}; refused at {log.refused_at}"
+            return Finding("coordinator's log", "fail", detail, error.fix, error.code)
+    seen = "; ".join(f"{log.entries} entries at {log.seen_at}" for log in logs)
+    return Finding("coordinator's log", "pass", f"only grew: {seen}" if seen else "not seen yet")
 
 
 def _coordinator(home: SiteHome, clock: Clock) -> Finding:

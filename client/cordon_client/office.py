@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from cordon_client.approval import Terms, study_of, terms_of
 from cordon_client.vault.budget import held_studies
 from cordon_client.vault.policy import (
+    check_clock,
     check_lifetime,
     check_permit,
     check_study,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from cordon_common.canonical import Json
     from cordon_common.clock import Clock
     from cordon_common.ledger.probed import ProbeDone
+    from cordon_common.ledger.witness import Standing
     from cordon_common.protocol.study import Study, TrustModel
     from cordon_common.signing import Envelope
 
@@ -60,6 +62,18 @@ class StudyBudget:
 
 
 @dataclass(frozen=True)
+class SeenLog:
+    """A coordinator's log as this site saw it last; code: why it is refused now, empty if not."""
+
+    coordinator: str
+    origin: str
+    entries: int
+    seen_at: str
+    code: str
+    refused_at: str
+
+
+@dataclass(frozen=True)
 class BudgetView:
     """The lifetime budget and the studies that use it; every ε is recomputed from events.
 
@@ -71,6 +85,7 @@ class BudgetView:
     trust_model: TrustModel
     held_epsilon: float
     studies: tuple[StudyBudget, ...]
+    logs: tuple[SeenLog, ...] = ()
 
     def as_json(self) -> Json:
         """Return the JSON value."""
@@ -80,6 +95,7 @@ class BudgetView:
             "trust_model": self.trust_model,
             "held_epsilon": self.held_epsilon,
             "studies": [study.as_json() for study in self.studies],
+            "coordinator_logs": [dict(vars(log)) for log in self.logs],
         }
 
 
@@ -129,8 +145,9 @@ class Office:
 
         Raises:
             ProtocolError: PR001, PR003, PR007; IntegrityError: IN001.
-            PolicyRefused: PO101 to PO105, PO112; BudgetExhausted: BU001.
+            PolicyRefused: PO101 to PO105, PO112; BudgetExhausted: BU001; SystemFault: SY102.
         """
+        check_clock(self.ledger.latest_time(), self._clock())
         study = open_study(envelope, self._policy.trusted_keys)
         check_study(self._policy, study, self.ledger.site, self.ledger.public_key)
         check_permit(study, self._clock().date())
@@ -195,7 +212,12 @@ class Office:
             lifetime.trust_model,
             self._policy.budget.spent(held),
             tuple(self._study_budget(study) for study, _ in held_studies(self.ledger)),
+            self.seen_logs(),
         )
+
+    def seen_logs(self) -> tuple[SeenLog, ...]:
+        """List the coordinators' logs that this site witnessed, and which are refused now."""
+        return tuple(_seen_log(standing) for standing in self.ledger.witness.standings())
 
     def lifetime(self, terms: Terms) -> tuple[float, float, float]:
         """Return lifetime ε, ε held now, and ε held once this study is approved as well."""
@@ -209,7 +231,8 @@ class Office:
         return budget.epsilon, budget.spent(others), budget.spent([*others, asked])
 
     def export(self, output: Path) -> None:
-        """Write the site's audit bundle."""
+        """Write the site's audit bundle, after the policy that it holds was noted."""
+        self.ledger.record(policy_entry(self._policy))
         from cordon_common.ledger.bundle import export_site_bundle
 
         export_site_bundle(self.ledger, output, policy=self._policy.model_dump(mode="json"))
@@ -236,3 +259,15 @@ class Office:
             local_spent_epsilon=study_epsilon(spent, delta).pld,
             releases=len(spent),
         )
+
+
+def _seen_log(standing: Standing) -> SeenLog:
+    sight, alarm = standing.sight, standing.alarm
+    return SeenLog(
+        coordinator=standing.coordinator.fingerprint,
+        origin=sight.checkpoint.origin if sight else "",
+        entries=sight.checkpoint.size if sight else 0,
+        seen_at=sight.time if sight else "",
+        code=alarm.code if alarm else "",
+        refused_at=alarm.time if alarm else "",
+    )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from cordon_client.approval import Terms
     from cordon_client.findings import Finding
-    from cordon_client.office import BudgetView
+    from cordon_client.office import BudgetView, SeenLog
     from cordon_client.qc.tabular import TableQc
     from cordon_common.canonical import Json
 
@@ -96,7 +96,21 @@ def budget_table(view: BudgetView) -> RenderableType:
             f"{study.delta:g}",
             str(study.releases),
         )
-    return table
+    return Group(table, *(_seen_log(log) for log in view.logs))
+
+
+def _seen_log(log: SeenLog) -> RenderableType:
+    """Say in a line how this hospital stands to a coordinator's log."""
+    if log.code:
+        return Text(
+            f"coordinator {log.coordinator}: log refused since {log.refused_at} "
+            f"({log.code}); see: cordon site doctor",
+            style=_STYLES["fail"],
+        )
+    return Text(
+        f"coordinator {log.coordinator}: log witnessed up to {log.entries} entries, {log.seen_at}",
+        style="dim",
+    )
 
 
 def qc_json(result: TableQc) -> Json:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-    from cordon_client.vault.policy import SitePolicy
+    from cordon_client.vault.live_policy import LivePolicy
     from cordon_client.vault.sum_keys import SumKeys
     from cordon_common.protocol.study import Study
     from cordon_common.securesum.keys import Roster
@@ -48,7 +48,7 @@ class Share:
 class Masking:
     """One hospital's part in masked sums. identity: signs the keys; policy: may ask for more sites."""
 
-    def __init__(self, identity: SigningKey, site: str, policy: SitePolicy, keys: SumKeys) -> None:
+    def __init__(self, identity: SigningKey, site: str, policy: LivePolicy, keys: SumKeys) -> None:
         self._identity = identity
         self._site = site
         self._policy = policy
@@ -83,7 +83,7 @@ class Masking:
             run=slot.run,
             identities={entry.site: PublicKey.parse(entry.key) for entry in study.roster},
         )
-        if len(roster.keys) < max(smallest_sum(study), self._policy.study.min_sites):
+        if len(roster.keys) < max(smallest_sum(study), self._policy.now().study.min_sites):
             raise PolicyRefused("PO120")
         own = self._keys.key(study.digest, slot.run)
         if roster.keys.get(self._site) != public_bytes(own):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from cordon_common.canonical import digest_of
 from cordon_common.enrolment import KeyText
-from cordon_common.errors import BudgetExhausted, PolicyRefused, UsageError
+from cordon_common.errors import BudgetExhausted, PolicyRefused, SystemFault, UsageError
 from cordon_common.ledger.entries import PolicySet
 from cordon_common.privacy.accounting import study_epsilon
 from cordon_common.privacy.filter import BudgetFilter
@@ -20,12 +21,14 @@ from cordon_common.signing import PublicKey
 from cordon_common.strict import StrictModel
 
 if TYPE_CHECKING:
-    import datetime
     from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from cordon_common.privacy.events import Event
     from cordon_common.protocol.study import Study
+
+
+CLOCK_TOLERANCE = datetime.timedelta(minutes=5)
 
 
 class Lifetime(StrictModel):
@@ -189,6 +192,19 @@ def check_permit(study: Study, today: datetime.date) -> None:
     """
     if today > study.permit.end_date:
         raise PolicyRefused("PO105", why=f"it ended on {study.permit.end_date.isoformat()}")
+
+
+def check_clock(latest: str, now: datetime.datetime) -> None:
+    """Refuse a clock that is behind what the ledger has seen: it could reopen an ended permit.
+
+    latest: the latest time in the ledger (RFC 3339). Five minutes are forgiven, as for messages.
+
+    Raises:
+        SystemFault: SY102.
+    """
+    behind = datetime.datetime.fromisoformat(latest) - now
+    if behind > CLOCK_TOLERANCE:
+        raise SystemFault("SY102", why=f"{behind.total_seconds():.0f} s behind")
 
 
 def check_lifetime(

@@ -19,13 +19,14 @@ from cordon_client.training.noise import release
 from cordon_client.training.scoring import score_counts
 from cordon_client.vault.budget import budget_left
 from cordon_client.vault.cohort import fingerprint, load_cohort
+from cordon_client.vault.live_policy import LivePolicy
 from cordon_client.vault.local_report import keep_model_report, keep_qc_report
 from cordon_client.vault.masking import Masking
 from cordon_client.vault.policy import (
+    check_clock,
     check_lifetime,
     check_permit,
     check_study,
-    load_policy,
     policy_entry,
 )
 from cordon_client.vault.sum_keys import SumKeys
@@ -73,11 +74,11 @@ class VaultState:
         self._home = home
         self._clock = clock
         self._config = home.config()
-        self._policy = load_policy(home.policy_file)
+        self._policy = LivePolicy.load(home.policy_file)
         self._split_key = load_split_key(home)
         self._cohorts: dict[str, StudyCohort] = {}
         self._sums: dict[str, PatientSums] = {}
-        self._studies: dict[str, Study] = {}
+        self._studies: dict[tuple[str, str], Study] = {}
         self._loading = threading.Lock()
         self.key = SigningKey.load(home.identity_key)
         self.masking = Masking(self.key, self._config.name, self._policy, SumKeys(home.sum_secrets))
@@ -90,10 +91,15 @@ class VaultState:
             dataset=self._config.dataset.id,
             clock=clock,
         )
-        self.ledger.record(SiteOpened(software=self.software))
-        self.ledger.record(policy_entry(self._policy))
-        self.ledger.record(data)
-        self._forget_keys()
+        try:
+            check_clock(self.ledger.latest_time(), clock())
+            self.ledger.record(SiteOpened(software=self.software))
+            self._policy.announce(lambda policy: self.ledger.record(policy_entry(policy)))
+            self.ledger.record(data)
+            self._forget_keys()
+        except BaseException:
+            self.ledger.close()
+            raise
 
     def _forget_keys(self) -> None:
         """Forget the keys of trained studies, should the last vault have died before it did."""
@@ -125,7 +131,8 @@ class VaultState:
         """Tell whether data can be read, the ledger is consistent, and some budget is left."""
         try:
             self.ledger.checkpoint()
-            left = budget_left(self._policy, self.ledger)
+            check_clock(self.ledger.latest_time(), self._clock())
+            left = budget_left(self._policy.now(), self.ledger)
         except CordonError:
             return False
         return left and os.access(self._config.dataset.file, os.R_OK)
@@ -136,16 +143,20 @@ class VaultState:
         Raises:
             PolicyRefused: PO100 not approved, PO101 to PO105 the policy's own reasons, PO113 when
                 the mechanism failed its newest probe.
+            ProtocolError: PR004 when the policy is not valid; SystemFault: SY102 for the clock.
         """
-        study = self._studies.get(digest)
+        now = self._clock()
+        check_clock(self.ledger.latest_time(), now)
+        policy = self._policy.now()
+        study = self._studies.get((digest, policy.digest))
         if study is None:
             envelope = self.ledger.approved(digest)
             if envelope is None:
                 raise PolicyRefused("PO100")
-            study = open_study(envelope, self._policy.trusted_keys)
-            check_study(self._policy, study, self.site, self.key.public)
-            self._studies[digest] = study
-        check_permit(study, self._clock().date())
+            study = open_study(envelope, policy.trusted_keys)
+            check_study(policy, study, self.site, self.key.public)
+            self._studies[digest, policy.digest] = study
+        check_permit(study, now.date())
         probe = self.ledger.newest_probe(digest)
         if probe is not None and not probe.passed:
             raise PolicyRefused("PO113")
@@ -163,7 +174,7 @@ class VaultState:
         for charge in charges:
             spent.setdefault(charge.study, []).append(charge.event)
         asked = [*spent.pop(slot.study), event]
-        check_lifetime(self._policy, list(spent.values()), asked)
+        check_lifetime(self._policy.now(), list(spent.values()), asked)
 
     def cohort(self, study: Study) -> StudyCohort:
         """Return the study's cohort, read from the file at its first use and then kept.

@@ -23,6 +23,7 @@ from cordon_common.ledger.coordinator import coordinator_origin
 from cordon_common.ledger.entries import (
     COORDINATOR_KINDS,
     SITE_KINDS,
+    CheckpointCosigned,
     LedgerCreated,
     PolicySet,
     SiteEnrolled,
@@ -30,6 +31,7 @@ from cordon_common.ledger.entries import (
     StudySigned,
     parse_entry,
 )
+from cordon_common.ledger.log import note_at
 from cordon_common.ledger.site import site_origin
 from cordon_common.protocol.dictionary import Slug
 from cordon_common.signing import PublicKey
@@ -85,6 +87,7 @@ class _Content:
     """What goes into a bundle besides the manifest."""
 
     genesis: LedgerCreated
+    bodies: list[Body]
     files: dict[str, bytes]
 
 
@@ -99,12 +102,16 @@ def export_site_bundle(ledger: SiteLedger, out: Path, *, policy: Json) -> None:
     """
     content = _content(ledger.log, SITE_KINDS)
     content.files[POLICY] = canonical_bytes(policy)
+    for key, note in ledger.witness.cosigned_notes().items():
+        content.files[f"witnessed/{PublicKey.parse(key).fingerprint}"] = note.encode()
     _write(content, out)
 
 
 def export_coordinator_bundle(log: CoordinatorLog, out: Path) -> None:
     """Write the coordinator's bundle; see `export_site_bundle` for the errors."""
-    _write(_content(log.log, COORDINATOR_KINDS), out)
+    content = _content(log.log, COORDINATOR_KINDS)
+    content.files.update(_cosigned_notes(log.log, content.bodies))
+    _write(content, out)
 
 
 def installed_software() -> dict[str, str]:
@@ -166,12 +173,21 @@ def _content(log: Log, kinds: Kinds) -> _Content:
         ENTRIES: b"".join(data + b"\n" for data in entries),
         CHECKPOINT: checkpoint.encode(),
         KEYS: canonical_bytes(named_keys(bodies)),
-        SOFTWARE: canonical_bytes(installed_software()),
+        SOFTWARE: canonical_bytes(installed_software() | image_facts()),
     }
     for body in bodies:
         if isinstance(body, StudyApproved | StudySigned):
             files[study_file(body.study)] = envelope_bytes(body.envelope)
-    return _Content(genesis, files)
+    return _Content(genesis, bodies, files)
+
+
+def _cosigned_notes(log: Log, bodies: Iterable[Body]) -> dict[str, bytes]:
+    """Return per site the newest head that it cosigned, as a note with both signatures."""
+    newest = {body.site: body for body in bodies if isinstance(body, CheckpointCosigned)}
+    return {
+        f"cosigned/{site}": (note_at(log, body.size) + body.cosignature).encode()
+        for site, body in newest.items()
+    }
 
 
 def _write(content: _Content, out: Path) -> None:

@@ -99,6 +99,7 @@ class SiteState:
     refusals: dict[tuple[str | None, str], int] = field(default_factory=dict)
     current: dict[str, Body] = field(default_factory=dict)
     sights: Sights = field(default_factory=Sights)
+    latest: str = ""
     _order: dict[tuple[str, str], list[tuple[Slot, str]]] = field(default_factory=dict)
     probes: dict[str, ProbeDone] = field(default_factory=dict)
     _refused_since: dict[tuple[str | None, str], int] = field(default_factory=dict)
@@ -110,6 +111,7 @@ class SiteState:
             IntegrityError: IN109 when it cannot follow from the entries before it.
         """
         body = entry.body
+        self.latest = max(self.latest, entry.time)
         if isinstance(body, ReleaseReserved):
             self._reserved(body, entry)
         elif isinstance(body, ReleaseSettled):

@@ -1,6 +1,10 @@
 """The codes of ledgers and logs, with meaning and usual help; part of the table in `error_codes`."""
 
 LEDGER_CODES: dict[str, tuple[str, str]] = {
+    "SY102": (
+        "this machine's clock is behind its own ledger",
+        "set the clock with NTP (timedatectl set-ntp true), then: cordon site doctor",
+    ),
     "IN101": (
         "the log's entries do not fit its tree",
         "stop, keep the file for the auditor, and restore the last whole backup",

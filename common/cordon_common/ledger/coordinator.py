@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cordon_common.ledger.entries import COORDINATOR_KINDS, LedgerCreated, parse_entry
-from cordon_common.ledger.log import Log, LogSpec, upgrade_log
+from cordon_common.ledger.log import Log, LogSpec
 from cordon_common.ledger.offers import OFFER_TABLE, Offers, Told
+from cordon_common.ledger.upgrade import upgrade_log
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

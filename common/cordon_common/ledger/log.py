@@ -12,7 +12,6 @@ one complete file, so that a copied file can never silently miss the last entrie
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import threading
 from dataclasses import dataclass, field
@@ -20,10 +19,10 @@ from typing import TYPE_CHECKING
 
 from cordon_common.clock import timestamp
 from cordon_common.errors import CordonError, IntegrityError
-from cordon_common.files import disk_fault
 from cordon_common.ledger.checkpoint import Checkpoint, note_from
-from cordon_common.ledger.entries import Entry, LedgerUpgraded, parse_entry
+from cordon_common.ledger.entries import Entry, parse_entry
 from cordon_common.ledger.faults import sqlite_faults
+from cordon_common.ledger.file import SCHEMA, connect, file_id, head_of, is_empty
 from cordon_common.ledger.merkle import Frontier, leaf_hash
 
 if TYPE_CHECKING:
@@ -34,24 +33,6 @@ if TYPE_CHECKING:
     from cordon_common.ledger.body import Body
     from cordon_common.ledger.entries import Kinds
     from cordon_common.signing import SigningKey
-
-_APPLICATION_ID = 0x436F7264  # "Cord"
-_SCHEMA_VERSION = 2
-_BUSY_TIMEOUT_S = 30.0
-_SCHEMA = (
-    "CREATE TABLE entry (seq INTEGER PRIMARY KEY, entry BLOB NOT NULL, root BLOB NOT NULL,"
-    " signature BLOB NOT NULL) STRICT",
-    "CREATE TRIGGER entry_no_update BEFORE UPDATE ON entry"
-    " BEGIN SELECT raise(ABORT, 'the log is append-only'); END",
-    "CREATE TRIGGER entry_no_delete BEFORE DELETE ON entry"
-    " BEGIN SELECT raise(ABORT, 'the log is append-only'); END",
-    # INSERT OR REPLACE would delete without firing the delete trigger
-    "CREATE TRIGGER entry_in_order BEFORE INSERT ON entry"
-    " WHEN NEW.seq IS NOT (SELECT coalesce(max(seq) + 1, 0) FROM entry)"
-    " BEGIN SELECT raise(ABORT, 'the log is append-only'); END",
-    f"PRAGMA application_id = {_APPLICATION_ID}",
-    f"PRAGMA user_version = {_SCHEMA_VERSION}",
-)
 
 
 @dataclass(frozen=True)
@@ -102,7 +83,7 @@ class Transaction:
         position = Position(entry.seq, self.frontier.size, self.frontier.root())
         self.connection.execute(
             "INSERT INTO entry VALUES (?, ?, ?, ?)",
-            (entry.seq, data, position.root, self._log.sign_head(position)),
+            (entry.seq, data, position.root, self._log.signhead_of(position)),
         )
         self.pending.append((entry, position))
         return position
@@ -128,7 +109,7 @@ class Log:
         self._observe = observe
         self._lock = threading.RLock()
         self._frontier = Frontier()
-        self._file = _file_id(path)
+        self._file = file_id(path)
 
     @classmethod
     def open(
@@ -151,7 +132,7 @@ class Log:
             SystemFault: SY001 when the disk is full, SY101 when the file cannot be used.
         """
         with sqlite_faults(path):
-            connection = _connect(path, create=create)
+            connection = connect(path, create=create)
             log = cls(path, connection, spec, key, clock, observe)
             try:
                 log._prepare(create=create)
@@ -232,22 +213,23 @@ class Log:
         """Return the entries from `start` on, and the checkpoint over exactly all up to them."""
         with self.reading() as connection:
             entries = self.entries(start)
-            return entries, self._note(_head(connection, start + len(entries)))
+            return entries, self.note(head_of(connection, start + len(entries)))
 
     def checkpoint(self) -> str:
         """Return the current head as a signed note (C2SP tlog-checkpoint)."""
         with self.reading() as connection:
-            return self._note(_head(connection))
+            return self.note(head_of(connection))
 
     def now(self) -> str:
         """Return the clock's time as it is written into entries."""
         return timestamp(self._clock())
 
-    def sign_head(self, position: Position) -> bytes:
+    def signhead_of(self, position: Position) -> bytes:
         """Sign the checkpoint text of a head."""
         return self._key.sign(self._text(position.tree_size, position.root).encode())
 
-    def _note(self, head: tuple[int, bytes, bytes]) -> str:
+    def note(self, head: tuple[int, bytes, bytes]) -> str:
+        """Write a head (size, root, signature) as a signed note."""
         size, root, signature = head
         return note_from(self._text(size, root), self._spec.origin, self._key.public, signature)
 
@@ -258,8 +240,8 @@ class Log:
         """Make the tables and the first entry in one transaction, or see that they are there."""
         self._connection.execute("BEGIN IMMEDIATE" if create else "BEGIN")
         try:
-            if _is_empty(self._connection, create=create):
-                for statement in (*_SCHEMA, *self._spec.tables):
+            if is_empty(self._connection, create=create):
+                for statement in (*SCHEMA, *self._spec.tables):
                     self._connection.execute(statement)
                 Transaction(self, self._connection, Frontier()).append(self._spec.genesis)
             self._connection.execute("COMMIT")
@@ -275,7 +257,7 @@ class Log:
         if _parse(0, first[0], self._spec.kinds).body != self._spec.genesis:
             raise IntegrityError("IN104")
         self._catch_up()
-        size, root, signature = _head(self._connection)
+        size, root, signature = head_of(self._connection)
         try:
             self._key.public.verify(self._text(size, root).encode(), signature)
         except IntegrityError:
@@ -285,7 +267,7 @@ class Log:
 
     def _catch_up(self) -> None:
         """Check and observe the entries that were written since the last look."""
-        if _file_id(self._path) != self._file:
+        if file_id(self._path) != self._file:
             raise IntegrityError("IN107", "the log's file was replaced by another one")
         size = self._frontier.size
         rows = self._connection.execute(
@@ -310,34 +292,17 @@ class Log:
                 self._connection.execute("ROLLBACK")
 
 
-def upgrade_log(path: Path, spec: LogSpec, key: SigningKey, clock: Clock) -> tuple[int, int]:
-    """Bring a file of an older version to this one; return both versions.
-
-    In one transaction: the whole tree is checked, side tables are made, and an entry says so. No
-    entry is touched, so every checkpoint and receipt of before stays true.
+def note_at(log: Log, size: int) -> str:
+    """Return the signed note of the head that a log had with `size` entries.
 
     Raises:
-        As `Log.open`; IN104 when the file is of a newer version.
+        ValueError: when it never had that size.
     """
-    frontier = Frontier()
-
-    def follow(entry: Entry, _position: Position) -> None:
-        frontier.append(leaf_hash(entry.to_bytes()))
-
-    with sqlite_faults(path), contextlib.closing(_connect(path, create=False)) as connection:
-        log = Log(path, connection, spec, key, clock, follow)
-        connection.execute("BEGIN IMMEDIATE")  # rolled back when the file is closed before the end
-        version = _version(connection)
-        log.check_whole()
-        for old in range(version, _SCHEMA_VERSION):
-            for statement in spec.upgrades.get(old, ()):
-                connection.execute(statement)
-        if version != _SCHEMA_VERSION:
-            connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
-            upgraded = LedgerUpgraded(from_version=version, to_version=_SCHEMA_VERSION)
-            Transaction(log, connection, frontier).append(upgraded)
-        connection.execute("COMMIT")
-    return version, _SCHEMA_VERSION
+    with log.reading() as connection:
+        found = head_of(connection, size) if size else None
+    if found is None or found[0] != size:
+        raise ValueError("the log never had that size")
+    return log.note(found)
 
 
 def root_at(log: Log, size: int) -> bytes:
@@ -351,70 +316,6 @@ def root_at(log: Log, size: int) -> bytes:
     if row is None:
         raise ValueError("the log never had that size")
     return bytes(row[0])
-
-
-def _connect(path: Path, *, create: bool) -> sqlite3.Connection:
-    if create:
-        _make_file(path)
-    elif not path.exists():
-        raise IntegrityError("IN106")
-    connection = sqlite3.connect(
-        path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-    )
-    for pragma in ("journal_mode = TRUNCATE", "synchronous = FULL", "fullfsync = ON"):
-        connection.execute(f"PRAGMA {pragma}")
-    connection.execute("PRAGMA trusted_schema = OFF")
-    return connection
-
-
-def _make_file(path: Path) -> None:
-    """Make the empty file with its mode, before SQLite would make it with another."""
-    try:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    except FileExistsError:
-        return
-    except OSError as error:
-        raise disk_fault(error) from None
-
-
-def _file_id(path: Path) -> tuple[int, int]:
-    """Return device and inode: an open file that was replaced on disk is not the log any more."""
-    try:
-        status = path.stat()
-    except OSError:
-        return (-1, -1)
-    return status.st_dev, status.st_ino
-
-
-def _is_empty(connection: sqlite3.Connection, *, create: bool) -> bool:
-    """Tell whether a log is to be made; refuse what is not a log of this version."""
-    if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
-        if not create:
-            raise IntegrityError("IN106")
-        return True
-    version = _version(connection)
-    if version != _SCHEMA_VERSION:
-        raise IntegrityError("IN116", why=f"version {version} of {_SCHEMA_VERSION}")
-    return False
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    """Return the version of the file's layout; refuse what is no log, or of a later version."""
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    application = connection.execute("PRAGMA application_id").fetchone()[0]
-    if application != _APPLICATION_ID or not 1 <= version <= _SCHEMA_VERSION:
-        raise IntegrityError("IN104", "the file is not a log of this version")
-    return version
-
-
-def _head(connection: sqlite3.Connection, size: int | None = None) -> tuple[int, bytes, bytes]:
-    """Return size, root and signature of the head, or of the tree when it had `size` entries."""
-    row = connection.execute(
-        "SELECT seq + 1, root, signature FROM entry WHERE ?1 IS NULL OR seq < ?1"
-        " ORDER BY seq DESC LIMIT 1",
-        (size,),
-    ).fetchone()
-    return int(row[0]), bytes(row[1]), bytes(row[2])
 
 
 def _parse(seq: int, data: bytes, kinds: Kinds) -> Entry:

@@ -25,8 +25,9 @@ from cordon_common.ledger.entries import (
     StudyApproved,
     StudyClosed,
 )
-from cordon_common.ledger.log import Log, LogSpec, upgrade_log
+from cordon_common.ledger.log import Log, LogSpec
 from cordon_common.ledger.receipt import make_receipt
+from cordon_common.ledger.upgrade import upgrade_log
 from cordon_common.ledger.witness import Witness
 from cordon_common.privacy.counting import EventCounts
 
@@ -250,6 +251,11 @@ class SiteLedger:
         if count is not None:
             body = RequestRefused(study=known, code=code, request=request_digest, count=count)
             self.log.append(body)
+
+    def latest_time(self) -> str:
+        """Return the latest time of any entry (RFC 3339, UTC), wherever it stands."""
+        with self.log.reading():
+            return self._state.latest
 
     def charges(self, study: str | None = None) -> list[Charge]:
         """List what the budget paid for, oldest first; all studies, or one."""

@@ -110,6 +110,16 @@ class Witness:
                 for key in keys
             ]
 
+    def cosigned_notes(self) -> dict[str, str]:
+        """Return per coordinator's key the newest head as a note with this site's cosignature."""
+        with self._log.reading():
+            newest = dict(self._state.sights.newest)
+        name = cosigner_name(self._site)
+        return {
+            key: sight.note + cosign(sight.checkpoint, name, self._key, sight.time_s)
+            for key, sight in newest.items()
+        }
+
     def holds(self, receipt: Receipt) -> bool:
         """Tell whether this ledger, as it stands, made a receipt: same release, same place."""
         with self._log.reading():

@@ -1,19 +1,30 @@
 """The hospital's rules: nobody but the hospital loosens them."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from small_site import clock
 
 from cordon_client.approval import terms_of
+from cordon_client.doctor import examine
 from cordon_client.office import Office
 from cordon_client.vault.airlock import Airlock
 from cordon_client.vault.policy import check_permit, load_policy, trust_coordinator
 from cordon_client.vault.state import VaultState
-from cordon_common.errors import BudgetExhausted, CordonError, PolicyRefused, ProtocolError
+from cordon_common.errors import (
+    BudgetExhausted,
+    CordonError,
+    IntegrityError,
+    PolicyRefused,
+    ProtocolError,
+    SystemFault,
+)
+from cordon_common.ledger.entries import SITE_KINDS, PolicySet, parse_entry
 from cordon_common.privacy.accounting import lifetime_epsilon
 from cordon_common.protocol.parse import STUDY_TYPE
 from cordon_common.signing import SigningKey, seal
+from cordon_common.wire import decode_head, encode
 
 
 def edit(site, old, new):
@@ -135,6 +146,80 @@ def test_a_lifetime_budget_that_was_lowered_after_the_approval_holds(site, weigh
         assert lifetime_epsilon([events], office.budget().lifetime_delta).pld <= 1.8
 
 
+def test_an_edited_policy_counts_from_the_next_request_of_a_running_vault(site, vault, weights):
+    airlock = Airlock(vault)
+    airlock.answer("qc", site.request("qc"))
+    before = site.home.policy_file.read_text()
+    edit(site, "max_epsilon: 4.0", "max_epsilon: 1.0")
+    asked = site.request("train", weights=weights)
+    with pytest.raises(PolicyRefused, match="PO102"):
+        airlock.answer("train", asked)
+    site.home.policy_file.write_text(before + "what: is this")
+    with pytest.raises(ProtocolError, match="PR004"):
+        airlock.answer("train", asked)
+    assert not vault.ready()
+    site.home.policy_file.write_text(before)
+    airlock.answer("train", asked)
+    policies = [b.policy for b in bodies(vault) if isinstance(b, PolicySet)]
+    assert len(policies) == 3  # at the approval, and at every change to another valid one
+    assert policies[-1] == load_policy(site.home.policy_file).digest
+
+
+def bodies(vault):
+    return [parse_entry(data, SITE_KINDS).body for data in vault.ledger.log.entries()]
+
+
+def at(moment):
+    return lambda: datetime.fromisoformat(moment)
+
+
+def test_a_clock_set_back_does_not_reopen_an_ended_permit(site):
+    """The permit ends with 2027; a vault that has seen 2028 does not work in 2027 again."""
+    late = VaultState(site.home, clock=at("2028-01-01T00:10:00+00:00"))
+    with pytest.raises(PolicyRefused, match="PO105"):
+        Airlock(late).answer("qc", site.request("qc"))
+    late.ledger.close()
+    back = at("2027-12-31T23:00:00+00:00")
+    with pytest.raises(SystemFault, match="SY102") as caught:
+        VaultState(site.home, clock=back)
+    assert caught.value.why == "4200 s behind"
+    (finding,) = [row for row in examine(site.home, back) if row.check == "clock"]
+    assert (finding.status, finding.code) == ("fail", "SY102")
+    with Office.open(site.home, clock=back) as office, pytest.raises(SystemFault, match="SY102"):
+        office.examine(site.sign(version=2)[1])
+
+
+def test_a_clock_set_back_under_a_running_vault_stops_it(site):
+    now = [datetime(2028, 1, 1, 0, 10, tzinfo=UTC)]
+    state = VaultState(site.home, clock=lambda: now[0])
+    asked = site.request("qc")
+    now[0] -= timedelta(minutes=4)  # within the tolerance: still the ended permit
+    with pytest.raises(PolicyRefused, match="PO105"):
+        Airlock(state).answer("qc", asked)
+    now[0] -= timedelta(minutes=7)
+    with pytest.raises(SystemFault, match="SY102"):
+        Airlock(state).answer("qc", asked)
+    assert not state.ready()
+    state.ledger.close()
+
+
+def test_the_budget_and_the_doctor_show_a_log_that_was_refused(site, airlock):
+    def shown():
+        with Office.open(site.home, clock=clock) as office:
+            (log,) = office.budget().logs
+        (finding,) = [row for row in examine(site.home, clock) if row.check == "coordinator's log"]
+        return log.code, finding.status, finding.code
+
+    asked = site.request("qc")
+    airlock.answer("qc", asked)
+    assert shown() == ("", "pass", "")
+    message = decode_head(asked)
+    without = message.model_copy(update={"witness": None})
+    with pytest.raises(IntegrityError, match="IN114"):
+        airlock.answer("qc", encode(without))
+    assert shown() == ("IN114", "fail", "IN114")
+
+
 def test_closing_a_study_frees_what_it_had_not_spent(site):
     with Office.open(site.home, clock=lambda: datetime(2026, 6, 1, tzinfo=UTC)) as office:
         held = office.budget().held_epsilon
@@ -145,16 +230,15 @@ def test_closing_a_study_frees_what_it_had_not_spent(site):
 def test_a_vault_is_ready_until_its_data_or_its_budget_is_gone(site, vault, weights):
     airlock = Airlock(vault)
     assert vault.ready()
-    edit(site, "epsilon: 10.0", "epsilon: 1.5")  # the one approved study holds more than that
     airlock.answer("qc", site.request("qc"))
-    strict = site.open_vault()
-    assert strict.ready()
     for round_ in range(4):
         airlock.answer("train", site.request("train", round_, weights=weights))
     airlock.answer("evaluate", site.request("evaluate", weights=weights))
-    assert not strict.ready()
-    assert vault.ready()  # its policy, as read at start, still has budget
-    strict.ledger.close()
+    assert vault.ready()  # the lifetime budget allows another study
+    edit(site, "epsilon: 10.0", "epsilon: 1.5")  # the one study has spent more than that
+    assert not vault.ready()
+    edit(site, "epsilon: 1.5", "epsilon: 10.0")
+    assert vault.ready()
 
 
 def test_trusting_a_coordinator_keeps_the_comments_and_is_done_once(site):

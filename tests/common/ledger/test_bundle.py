@@ -4,6 +4,7 @@ import json
 import zipfile
 
 import pytest
+from pair import Pair
 
 from cordon_common.canonical import digest
 from cordon_common.clock import utc_now
@@ -14,6 +15,7 @@ from cordon_common.ledger.bundle import (
     export_site_bundle,
     installed_software,
 )
+from cordon_common.ledger.checkpoint import cosigner_name, open_checkpoint, open_cosignature
 from cordon_common.ledger.coordinator import CoordinatorLog
 from cordon_common.ledger.entries import StudySigned
 from cordon_common.signing import SigningKey
@@ -75,3 +77,25 @@ def test_the_software_list_names_what_is_installed():
 def test_a_bundle_for_a_missing_folder_is_a_usage_error(ledger, tmp_path):
     with pytest.raises(UsageError, match="US002"):
         export_site_bundle(ledger, tmp_path / "absent" / "a.zip", policy=POLICY)
+
+
+def test_bundles_hold_the_newest_cosigned_heads_as_notes(tmp_path):
+    """Any transparency tool can read them: the log's signature and the witness's on one note."""
+    pair = Pair(tmp_path)
+    pair.grow(3)
+    pair.exchange()
+    size = pair.exchange()
+    export_site_bundle(pair.ledger, tmp_path / "site.zip", policy=POLICY)
+    export_coordinator_bundle(pair.log, tmp_path / "coordinator.zip")
+    notes = []
+    for name, file in (
+        ("site.zip", f"witnessed/{pair.coordinator.public.fingerprint}"),
+        ("coordinator.zip", "cosigned/north"),
+    ):
+        with zipfile.ZipFile(tmp_path / name) as archive:
+            notes.append(archive.read(file).decode())
+    assert notes[0] == notes[1]
+    point = open_checkpoint(notes[0], "cordon/coordinator/consortium", pair.coordinator.public)
+    assert point.size == size
+    cosignature = notes[0].splitlines(keepends=True)[-1]
+    open_cosignature(cosignature, point, cosigner_name("north"), pair.site_key.public)
