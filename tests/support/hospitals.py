@@ -156,7 +156,7 @@ class FakeHospital:
                     site=self.name,
                     study=message.study,
                     receipts=tuple(self.ledger.receipts(message.study)),
-                    checkpoint=self.ledger.checkpoint(),
+                    checkpoint=self.ledger.log.checkpoint(),
                     cosignature=cosignature,
                 )
             )

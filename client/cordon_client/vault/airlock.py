@@ -124,7 +124,7 @@ class Airlock:
                 site=self._state.site,
                 study=message.study,
                 receipts=tuple(self._state.ledger.receipts(message.study)),
-                checkpoint=self._state.ledger.checkpoint(),
+                checkpoint=self._state.ledger.log.checkpoint(),
                 cosignature=cosignature,
             )
         )

@@ -130,7 +130,7 @@ class VaultState:
     def ready(self) -> bool:
         """Tell whether data can be read, the ledger is consistent, and some budget is left."""
         try:
-            self.ledger.checkpoint()
+            self.ledger.log.checkpoint()
             check_clock(self.ledger.latest_time(), self._clock())
             left = budget_left(self._policy.now(), self.ledger)
         except CordonError:

@@ -226,15 +226,14 @@ class Log:
 
     def signhead_of(self, position: Position) -> bytes:
         """Sign the checkpoint text of a head."""
-        return self._key.sign(self._text(position.tree_size, position.root).encode())
+        return self._key.sign(_text(self._spec, position.tree_size, position.root).encode())
 
     def note(self, head: tuple[int, bytes, bytes]) -> str:
         """Write a head (size, root, signature) as a signed note."""
         size, root, signature = head
-        return note_from(self._text(size, root), self._spec.origin, self._key.public, signature)
-
-    def _text(self, size: int, root: bytes) -> str:
-        return Checkpoint(self._spec.origin, size, root).text
+        return note_from(
+            _text(self._spec, size, root), self._spec.origin, self._key.public, signature
+        )
 
     def _prepare(self, *, create: bool) -> None:
         """Make the tables and the first entry in one transaction, or see that they are there."""
@@ -259,7 +258,7 @@ class Log:
         self._catch_up()
         size, root, signature = head_of(self._connection)
         try:
-            self._key.public.verify(self._text(size, root).encode(), signature)
+            self._key.public.verify(_text(self._spec, size, root).encode(), signature)
         except IntegrityError:
             raise IntegrityError(
                 "IN102", f"the head after entry {size - 1} is not signed"
@@ -290,6 +289,10 @@ class Log:
         if self._connection.in_transaction:
             with contextlib.suppress(sqlite3.Error):  # the first error is the one to tell
                 self._connection.execute("ROLLBACK")
+
+
+def _text(spec: LogSpec, size: int, root: bytes) -> str:
+    return Checkpoint(spec.origin, size, root).text
 
 
 def note_at(log: Log, size: int) -> str:

@@ -272,10 +272,6 @@ class SiteLedger:
         with self.log.reading():
             return [_receipt(self._key, self.site, *pair) for pair in self._state.settled(study)]
 
-    def checkpoint(self) -> str:
-        """Return the ledger's head as a signed note."""
-        return self.log.checkpoint()
-
 
 def upgrade_site_ledger(
     path: Path, *, key: SigningKey, site: str, dataset: str, clock: Clock

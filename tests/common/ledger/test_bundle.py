@@ -42,7 +42,7 @@ def test_a_site_bundle_holds_log_checkpoint_studies_policy_and_software(bench, l
     assert manifest.key == str(bench.key.public)
     assert manifest.files == {name: digest(data) for name, data in files.items()}
     assert files["entries.jsonl"].splitlines() == ledger.log.entries()
-    assert files["checkpoint"].decode() == ledger.checkpoint()
+    assert files["checkpoint"].decode() == ledger.log.checkpoint()
     assert json.loads(files["policy.json"]) == POLICY
     study = bench.study.digest.removeprefix("sha256:")
     assert json.loads(files[f"studies/{study}.json"]) == bench.study.model_dump()

@@ -49,17 +49,24 @@ def test_entries_are_canonical_and_in_order(bench, ledger):
 def test_the_checkpoint_is_the_root_over_the_entries(bench):
     ledger = filled(bench)
     entries = ledger.log.entries()
-    point = open_checkpoint(ledger.checkpoint(), site_origin("north", "breast"), bench.key.public)
+    point = open_checkpoint(
+        ledger.log.checkpoint(), site_origin("north", "breast"), bench.key.public
+    )
     assert point.size == len(entries) == 12
     assert point.root == merkle.root([merkle.leaf_hash(data) for data in entries])
 
 
 def test_reopening_gives_the_same_ledger(bench):
     ledger = filled(bench)
-    before = (ledger.log.entries(), ledger.checkpoint(), ledger.charges(), ledger.approvals())
+    before = (ledger.log.entries(), ledger.log.checkpoint(), ledger.charges(), ledger.approvals())
     ledger.close()
     again = bench.open()
-    assert before == (again.log.entries(), again.checkpoint(), again.charges(), again.approvals())
+    assert before == (
+        again.log.entries(),
+        again.log.checkpoint(),
+        again.charges(),
+        again.approvals(),
+    )
 
 
 def test_the_file_is_private_and_alone(bench, ledger):

@@ -28,7 +28,7 @@ def old(bench):
     ledger = bench.create()
     bench.settle(ledger, bench.reserve(ledger, 0))
     bench.reserve(ledger, 1)
-    before = ledger.log.entries(), ledger.checkpoint(), ledger.charges()
+    before = ledger.log.entries(), ledger.log.checkpoint(), ledger.charges()
     ledger.close()
     as_first_version(bench.path)
     return before
