@@ -20,11 +20,11 @@ WORKER = Path(__file__).with_name("worker.py")
 KILLS = 20
 
 
-def start(bench, first, last, run="run-1"):
+def start(bench, first, last, run="run-1", budget=10**6):
     key = bench.path.with_suffix(".pem")
     if not key.exists():
         bench.key.save(key)
-    arguments = [bench.path, key, bench.study.digest, run, str(first), str(last)]
+    arguments = [bench.path, key, bench.study.digest, run, first, last, budget]
     return subprocess.Popen(
         [sys.executable, str(WORKER), *map(str, arguments)], stdout=subprocess.PIPE, text=True
     )
@@ -74,6 +74,18 @@ def test_three_processes_share_one_ledger(bench):
     told = [worker.communicate()[0].count("settled") for worker in workers]
     assert told == [40, 40, 40]
     assert len(bench.open().charges()) == 120
+
+
+@pytest.mark.parametrize("budget", [1, 7])
+def test_processes_racing_for_the_last_of_the_budget_spend_exactly_that(bench, budget):
+    """Four real processes on one ledger, each after five releases: nobody gets one too many."""
+    bench.create().close()
+    workers = [start(bench, 0, 5, run=f"run-{i}", budget=budget) for i in range(4)]
+    told = "".join(worker.communicate(timeout=120)[0] for worker in workers)
+    assert [worker.returncode for worker in workers] == [0] * 4
+    assert told.count("reserved") == told.count("settled") == budget
+    assert told.count("refused") == 20 - budget
+    assert len(bench.open().charges()) == budget
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 """A process that reserves and settles as fast as it can, and says so after each durable step.
 
-Usage: worker.py LEDGER KEY STUDY RUN FIRST_ROUND LAST_ROUND
-Every line on stdout was written after the step was on the disk.
+Usage: worker.py LEDGER KEY STUDY RUN FIRST_ROUND LAST_ROUND [BUDGET]
+Every line on stdout was written after the step was on the disk. BUDGET: how many charges are allowed.
 """
 
 import os
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cordon_common.canonical import digest
 from cordon_common.clock import utc_now
+from cordon_common.errors import BudgetExhausted
 from cordon_common.ledger.site import SiteLedger, StoredReply
 from cordon_common.privacy.events import GaussianRelease
 from cordon_common.signing import SigningKey
@@ -20,7 +21,7 @@ def say(text):
     os.write(1, (text + "\n").encode())
 
 
-def main(path, key, study, run, first, last):
+def main(path, key, study, run, first, last, budget="1000000"):
     ledger = SiteLedger.open(
         Path(path),
         key=SigningKey.load(Path(key)),
@@ -36,10 +37,19 @@ def main(path, key, study, run, first, last):
         stability=1,
         dimension=31,
     )
+
+    def admit(charges):
+        if len(charges) >= int(budget):
+            raise BudgetExhausted("BU001")
+
     say("ready")
     for number in range(int(first), int(last)):
         slot = Slot(study=study, run=run, phase="train", round=number)
-        ticket = ledger.reserve(slot, digest(b"%d" % number), event, lambda _charges: None)
+        try:
+            ticket = ledger.reserve(slot, digest(b"%d" % number), event, admit)
+        except BudgetExhausted:
+            say(f"refused {number} -")
+            continue
         if isinstance(ticket, StoredReply):
             say(f"stored {number} {ticket.reply.hex()}")
             continue
