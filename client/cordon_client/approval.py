@@ -83,7 +83,8 @@ def terms_of(study: Study) -> Terms:
     masked = study.privacy.trust_model == "secure-sum"
     leaving = (
         Leaving(
-            f"quality summary: patients counted in {len(layout.histograms)} public histograms",
+            f"quality summary: patients counted in {len(layout.histograms)} public histograms, "
+            "and how each feature goes with the outcome",
             1,
             layout.dimension,
             f"each count ± {qc_std:.1f} patients or more",

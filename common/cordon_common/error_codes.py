@@ -212,8 +212,8 @@ CODES: dict[str, CodeInfo] = {
     ),
     "CK022": CodeInfo("the quality gate excluded the site", "see the site's local QC report"),
     "CK023": CodeInfo(
-        "the site's QC summary contradicts its verdict: a person must look",
-        "ask the site; then: cordon study resume NAME --let-in SITE",
+        "the gate doubts what the site sent: a person must look",
+        "ask the site; then: cordon study decide NAME SITE --let-in (or --keep-out) --because WHY",
     ),
     "CK030": CodeInfo(
         "the masks of a secure sum did not cancel: the sites were not asked the same, or one "

@@ -1,6 +1,7 @@
-"""Who trains: each site's own verdict decides, what the sites show together only warns.
+"""Who trains: each site's own verdict decides; what the sites show together warns, or asks a person.
 
-Drift between hospitals is as often honest case mix as a fault, so it never excludes. Everything
+Drift between hospitals is as often honest case mix as a fault, so it never excludes. An outcome
+that is turned around waits for a person, unless the study says otherwise. Everything
 here is a pure function of what the sites sent; the campaign logs every decision.
 """
 
@@ -12,13 +13,14 @@ from typing import TYPE_CHECKING
 
 from cordon_common.qc.checks import judge
 from cordon_common.qc.clinical_checks import CLINICAL_TABLE
+from cordon_common.qc.crosssite import Orientation, effects_of, is_turned, orientations
 from cordon_common.qc.registry import REGISTRY
 from cordon_common.qc.summary import LABEL, Estimate
 from cordon_common.qc.verdict import CheckClass, CohortVerdict, ReasonCode, Scope, Severity, worst
 from cordon_server.drift import Deviation, deviations
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from cordon_common.canonical import Json
     from cordon_common.protocol.study import Study
@@ -49,7 +51,11 @@ class SiteReport:
 
 @dataclass(frozen=True)
 class GateDecision:
-    """The decision about one site. warnings: cross-site findings, for people to read."""
+    """The decision about one site. warnings: cross-site findings, for people to read.
+
+    agreement: of its effects with the other sites', in standard deviations; None where it cannot
+    be read.
+    """
 
     site: str
     action: Action
@@ -57,6 +63,7 @@ class GateDecision:
     reasons: tuple[ReasonCode, ...]
     warnings: tuple[Deviation, ...]
     kept: Estimate
+    agreement: float | None = None
 
     def as_json(self) -> dict[str, Json]:
         """Return the JSON value for the coordinator's log and reports."""
@@ -74,6 +81,7 @@ class GateDecision:
                 }
                 for warning in self.warnings
             ],
+            "agreement": None if self.agreement is None else round(self.agreement, 2),
             "kept": {"estimate": round(self.kept.value), "noise_std": round(self.kept.std, 1)},
         }
 
@@ -92,17 +100,24 @@ class StudyDecision:
 
 
 def decide(
-    study: Study, reports: Sequence[SiteReport], *, released: Collection[str] = ()
+    study: Study,
+    reports: Sequence[SiteReport],
+    *,
+    released: Collection[str] = (),
+    kept_out: Collection[str] = (),
 ) -> StudyDecision:
     """Decide for every site, then for the study.
 
     released: sites under review that a person has let through; an excluded site stays excluded.
-    Guarantee: fails closed. Without enough training sites the study stops; cross-site findings
-    and honest heterogeneity exclude nobody.
+    kept_out: sites under review that a person has kept out. Guarantee: fails closed. Without enough
+    training sites the study stops; cross-site findings and honest heterogeneity exclude nobody.
     """
-    drift = deviations({report.site: report.summary for report in reports})
+    seen = _Together(
+        deviations({report.site: report.summary for report in reports}),
+        orientations({r.site: effects_of(study, r.summary) for r in reports}),
+    )
     sites = tuple(
-        _decide_site(study, report, drift[report.site], is_released=report.site in released)
+        _decide_site(study, report, seen, _ruled(study, report.site, released, kept_out))
         for report in sorted(reports, key=lambda report: report.site)
     )
     training = sum(decision.action is Action.TRAIN for decision in sites)
@@ -110,12 +125,29 @@ def decide(
     return StudyDecision(go, () if go else (ReasonCode.TOO_FEW_SITES,), sites)
 
 
-def _decide_site(
-    study: Study, report: SiteReport, drift: Sequence[Deviation], *, is_released: bool
-) -> GateDecision:
-    warnings = tuple(deviation for deviation in drift if _warns(deviation))
+@dataclass(frozen=True)
+class _Together:
+    """What the sites show together."""
+
+    drift: Mapping[str, Sequence[Deviation]]
+    orientation: Mapping[str, Orientation]
+
+
+def _ruled(study: Study, site: str, released: Collection[str], kept_out: Collection[str]) -> Action:
+    """Say what becomes of a site under review: a person's word, else the study's rule."""
+    if site in kept_out:
+        return Action.EXCLUDE
+    if site in released or study.qc.gate.under_review == "train":
+        return Action.TRAIN
+    return Action.REVIEW
+
+
+def _decide_site(study: Study, report: SiteReport, seen: _Together, ruled: Action) -> GateDecision:
+    warnings = tuple(deviation for deviation in seen.drift[report.site] if _warns(deviation))
     contradictions = _contradictions(study, report)
-    reasons = [*report.verdict.reasons, *contradictions, *(_reason(w) for w in warnings)]
+    orientation = seen.orientation.get(report.site)
+    doubts = [*contradictions, *_turned(orientation)]
+    reasons = [*report.verdict.reasons, *doubts, *(_reason(w) for w in warnings)]
     if report.verdict.profile != study.qc.profile:
         reasons.append(ReasonCode.OTHER_PROFILE)
     severity = report.verdict.severity
@@ -123,22 +155,27 @@ def _decide_site(
         severity = worst((severity, Severity.WARN))
     return GateDecision(
         site=report.site,
-        action=_action(report.verdict, contradictions, is_released=is_released),
+        action=_action(report.verdict, doubts, ruled),
         severity=severity,
         reasons=tuple(sorted(set(reasons))),
         warnings=warnings,
         kept=report.summary.kept,
+        agreement=None if orientation is None else orientation.z,
     )
 
 
-def _action(
-    verdict: CohortVerdict, contradictions: Sequence[ReasonCode], *, is_released: bool
-) -> Action:
-    if not verdict.may_train or ReasonCode.CHECKS_CONTRADICT_VERDICT in contradictions:
+def _action(verdict: CohortVerdict, doubts: Sequence[ReasonCode], ruled: Action) -> Action:
+    if not verdict.may_train or ReasonCode.CHECKS_CONTRADICT_VERDICT in doubts:
         return Action.EXCLUDE
-    if contradictions and not is_released:
-        return Action.REVIEW
-    return Action.TRAIN
+    return ruled if doubts else Action.TRAIN
+
+
+def _turned(orientation: Orientation | None) -> list[ReasonCode]:
+    spec = REGISTRY["crosssite.inversion"]
+    limit = spec.bounds.warn
+    if orientation is None or limit is None or not is_turned(orientation, limit):
+        return []
+    return [spec.reason]
 
 
 def _contradictions(study: Study, report: SiteReport) -> list[ReasonCode]:

@@ -175,11 +175,14 @@ class Journal:
             row = self._own(session)
             self._add_notes(session, row.phase, row.round, notes)
 
-    def remember(self, name: str, value: Json, *notes: Note) -> None:
+    def remember(
+        self, name: str, value: Json, *notes: Note, entries: tuple[Body, ...] = ()
+    ) -> None:
         """Write down a decision of a person, outside a step and whoever runs the campaign."""
         with self._store.transaction() as session:
             row = session.get_one(CampaignRow, self.campaign)
             session.merge(FactRow(campaign=self.campaign, name=name, value=_text(value)))
+            self._add_entries(session, entries)
             self._add_notes(session, row.phase, row.round, notes)
 
     def stop(self, code: str, detail: dict[str, Json], entry: Body) -> None:
@@ -203,15 +206,18 @@ class Journal:
 
         The log is another file. So an entry is owed together with the log's size at that time, is
         appended, and is crossed off in the next step's transaction. After a crash in between, the
-        entries are found in the log behind that size, and are not appended again.
+        entries are found in the log behind that size, and only those that follow are appended.
         """
         owed = [row for row in self._owed() if row.seq not in self._settled]
         if not owed or self._log is None:
             return
         bodies = [COORDINATOR_KINDS[row.kind].model_validate_json(row.body) for row in owed]
-        present = self._log.bodies_from(owed[0].after)
-        if any(body not in present for body in bodies):
-            self._log.append_all(bodies)
+        present = iter(self._log.bodies_from(owed[0].after))
+        written = 0
+        while written < len(bodies) and any(body == bodies[written] for body in present):
+            written += 1
+        if bodies[written:]:
+            self._log.append_all(bodies[written:])
         self._settled += [row.seq for row in owed]
 
     def _owed(self) -> list[OutboxRow]:

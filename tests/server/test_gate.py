@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from cordon_client.qc.tabular import run_table_qc
+from cordon_common.privacy.calibrate import resolve
+from cordon_common.privacy.schedule import planned_events, release_grid
 from cordon_common.protocol.parse import load_study
 from cordon_common.qc.summary import FATE, LABEL, SHARE, decode, encode, qc_layout
 from cordon_common.qc.verdict import CohortVerdict, ReasonCode, Severity
@@ -224,6 +227,43 @@ def test_a_faulty_large_site_does_not_become_the_reference(rng):
     )
     blamed = [s.site for s in decision.sites if any(w.difference > 0 for w in s.warnings)]
     assert blamed == ["site-0"]
+
+
+def test_a_copy_of_cleveland_with_its_outcome_turned_around_is_reviewed_and_no_other_site(tmp_path):
+    """Real hospitals, the noise of the study's own plan, eight draws of it."""
+    folder = ROOT.parent / "shared" / "data" / "heart_disease" / "sites"
+    if not folder.is_dir():
+        pytest.skip("the shared data folder is not there")
+    study = resolve(HEART)
+    turned = pd.read_csv(folder / "cleveland.csv", dtype=str, keep_default_na=False)
+    turned["num"] = np.where(turned["num"] == "0", "1", "0")
+    turned.to_csv(tmp_path / "turned.csv", index=False)
+    paths = {site: folder / f"{site}.csv" for site in SITES} | {"turned": tmp_path / "turned.csv"}
+    found = {site: run_table_qc(study, path, bytes(32)) for site, path in paths.items()}
+    layout, gamma = qc_layout(study), release_grid(study).qc
+    std = planned_events(study).qc.noise_std_grid
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        reports = []
+        for site, qc in found.items():
+            noisy = np.rint(qc.summary * gamma + rng.normal(0, std, len(qc.summary)))
+            read = decode(layout, noisy.astype(np.int64), grid_per_unit=gamma, noise_std_grid=std)
+            reports.append(SiteReport(site, qc.verdict, read))
+        for shown in (reports, reports[:-1]):
+            decision = decide(study, shown)
+            reviewed = [s.site for s in decision.sites if s.action is Action.REVIEW]
+            assert reviewed == (["turned"] if shown is reports else []), seed
+            assert decision.go
+        released = decide(study, reports, released={"turned"})
+        assert "turned" in released.included()
+        assert "turned" not in decide(study, reports, kept_out={"turned"}).included()
+
+
+def test_the_study_may_say_that_doubted_sites_train(rng):
+    reports = federation(rng, sizes=(9, 250, 130, 200))
+    rule = HEART.qc.gate.model_copy(update={"under_review": "train"})
+    lenient = HEART.model_copy(update={"qc": HEART.qc.model_copy(update={"gate": rule})})
+    assert decide(lenient, reports).sites[0].action is Action.TRAIN
 
 
 def test_the_decision_is_the_same_in_any_order_and_has_a_json_form(rng):

@@ -7,9 +7,12 @@ import pytest
 from cordon_common.errors import CheckFailed, CordonError, UsageError
 from cordon_common.qc import summary
 from cordon_common.qc.verdict import CohortVerdict, ReasonCode, Severity
-from cordon_server.cli.progress import let_sites_in, watch_campaign
+from cordon_server.cli.progress import watch_campaign
 from cordon_server.journal import Step
+from cordon_server.review import Ruling, rule_on_sites
 
+LET_IN = Ruling("let_in", by="amelie", because="the site confirmed its numbers by telephone")
+KEEP_OUT = Ruling("keep_out", by="amelie", because="the export is being repaired")
 MANY = {"gate": {"min_patients": 100, "min_sites": 3}}
 
 
@@ -65,7 +68,7 @@ def test_below_the_minimum_a_person_may_let_it_in(trio):
     with pytest.raises(CheckFailed, match="CK020"):
         trio.run()
     assert state(trio).phase == "gate"
-    let_sites_in(trio.coordinator, state(trio), ["east"])
+    rule_on_sites(trio.coordinator, state(trio), ["east"], LET_IN)
     running = trio.run()
     assert running.journal.state.status == "finished"
     assert all("east" in record.sites for record in running.journal.rounds())
@@ -74,6 +77,22 @@ def test_below_the_minimum_a_person_may_let_it_in(trio):
         (False, ["north", "south"]),
         (True, ["east", "north", "south"]),
     ]
+
+
+def test_a_decision_is_in_the_signed_log_with_its_reason_and_can_be_replaced(trio):
+    with pytest.raises(CheckFailed, match="CK020"):
+        trio.run()
+    rule_on_sites(trio.coordinator, state(trio), ["east"], LET_IN)
+    rule_on_sites(trio.coordinator, state(trio), ["east"], KEEP_OUT)
+    with pytest.raises(CheckFailed, match="CK020"):
+        trio.run()
+    ruled = trio.log_bodies("review.decided.v1")
+    assert [(r.site, r.decision, r.by) for r in ruled] == [
+        ("east", "let_in", "amelie"),
+        ("east", "keep_out", "amelie"),
+    ]
+    assert ruled[1].because == KEEP_OUT.because
+    assert [e.site for e in trio.events("site.excluded")] == ["east"]
 
 
 def test_asking_again_without_a_persons_word_changes_nothing(trio):
@@ -88,13 +107,13 @@ def test_a_site_that_is_not_under_review_cannot_be_let_in(trio):
     with pytest.raises(CheckFailed):
         trio.run()
     with pytest.raises(UsageError, match="US001"):
-        let_sites_in(trio.coordinator, state(trio), ["north"])
+        rule_on_sites(trio.coordinator, state(trio), ["north"], LET_IN)
 
 
 def test_behind_the_gate_nobody_is_let_in(federation):
     federation.run()
     with pytest.raises(UsageError, match="US001"):
-        let_sites_in(federation.coordinator, state(federation), ["east"])
+        rule_on_sites(federation.coordinator, state(federation), ["east"], LET_IN)
 
 
 def test_watching_a_campaign_whose_process_died_ends_with_its_own_code(federation, monkeypatch):

@@ -165,7 +165,29 @@ def summary_vector(
         missing = len(spec.cells) - 1 - table.labels.astype(np.int64)  # positive, then negative
         cell = np.where(cell == MISSING, missing, cell)
         counts[feature.name] = _units_per_cell(cell[known], known_units, len(spec.cells))
-    return layout, encode(layout, counts)
+    effects = _signed_sums(study, table, known, known_units)
+    return layout, encode(layout, counts, effects)
+
+
+def _signed_sums(study: Study, table: StudyTable, known: Mask, units: Codes) -> Codes:
+    """Add value × outcome over the chosen records, in integer units; one sum per effect column.
+
+    Guarantee: a record adds at most its units to the columns of a feature (in L2), so a patient
+    adds at most SHARE to each feature.
+    """
+    signs = units * (2 * table.labels[known].astype(np.int64) - 1)
+    sums: list[int] = []
+    for feature in study.cohort.measured:
+        if isinstance(feature, NumberFeature):
+            values = table.numbers[feature.name].values[known]
+            usable = np.where(np.isnan(values) | outside(values, feature), feature.centre, values)
+            scaled = np.clip((usable - feature.centre) / feature.half_width, -1.0, 1.0)
+            sums.append(int(np.trunc(scaled * signs).astype(np.int64).sum()))
+            continue
+        index = table.categories[feature.name][known]
+        inside = [int(signs[index == number].sum()) for number in range(len(feature.categories))]
+        sums += [inside[1] - inside[0]] if len(inside) == 2 else inside
+    return np.array(sums, dtype=np.int64)
 
 
 def _number_cells(

@@ -263,6 +263,18 @@ class GateDecided(Body):
     excluded: dict[Slug, tuple[str, ...]]
 
 
+class ReviewDecided(Body):
+    """A person decided about a site under review; `by`: an account id, never a person's name."""
+
+    KIND: ClassVar[str] = "review.decided.v1"
+    study: Digest
+    run: RunId
+    site: Slug
+    decision: Literal["let_in", "keep_out"]
+    by: str = Field(pattern=r"^[A-Za-z0-9._@-]{0,64}$")
+    because: str = Field(min_length=1, max_length=300)
+
+
 class RoundStarted(Body):
     """A training round was asked of these sites, on these weights."""
 
@@ -364,6 +376,7 @@ _COORDINATOR = (
     SumKeyReceived,
     QcReceived,
     GateDecided,
+    ReviewDecided,
     RoundStarted,
     ReleaseReceived,
     RoundAggregated,

@@ -27,11 +27,15 @@ class Permit(StrictModel):
 
 
 class Gate(StrictModel):
-    """When a site, and the study, may go on to training."""
+    """When a site, and the study, may go on to training.
+
+    under_review: a site that the gate doubts stays out until a person decides, or trains anyway.
+    """
 
     min_patients: int = Field(ge=10, examples=[40])
     min_sites: int = Field(ge=1, examples=[3])
     max_excluded_fraction: Fraction = Field(default=0.5, examples=[0.5])
+    under_review: Literal["wait", "train"] = Field(default="wait", examples=["wait"])
 
 
 class Qc(StrictModel):

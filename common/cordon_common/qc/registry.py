@@ -38,6 +38,25 @@ def _cross_site(check: str, reason: ReasonCode, unit: str, wording: Wording) -> 
 
 
 CROSS_SITE_CHECKS = (
+    CheckSpec(
+        id="crosssite.inversion",
+        modality=CROSS_SITE,
+        scope=Scope.COHORT,
+        check_class=CheckClass.CROSS_SITE,
+        reason=ReasonCode.OUTCOME_TURNED,
+        bounds=Bounds(
+            "standard deviations against the other sites",
+            "one false alarm in 700 where a site's effects drown in noise, fewer elsewhere",
+            warn=3.0,
+        ),
+        wording=Wording(
+            "Outcome coded as at the other sites",
+            "The features go with the outcome the other way round than at the other sites, as when "
+            "positive and negative were swapped.",
+            "Ask the site how it codes the outcome; then decide: cordon study decide.",
+        ),
+        stability=None,
+    ),
     _cross_site(
         "crosssite.drift",
         ReasonCode.DRIFT,

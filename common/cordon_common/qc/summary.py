@@ -59,21 +59,43 @@ class HistogramSpec:
 
 
 @dataclass(frozen=True)
+class EffectColumn:
+    """One sum over patients of value × outcome (±1).
+
+    The value: a number mapped so that `typical` is [-1, 1], clipped there; a category of two as
+    ±1 (the second is +1); of more, 1 for this category. Missing and unknown values count 0.
+    """
+
+    feature: str
+    category: str | None = None
+
+
+@dataclass(frozen=True)
+class EffectSpec:
+    """The signed sums of the summary, behind its histograms. weight: as of a histogram."""
+
+    columns: tuple[EffectColumn, ...]
+    features: int
+    weight: float
+
+
+@dataclass(frozen=True)
 class QcLayout:
     """The order and meaning of the released vector; equal for every site of a study."""
 
     histograms: tuple[HistogramSpec, ...]
+    effects: EffectSpec
 
     @property
     def dimension(self) -> int:
         """Number of released values."""
-        return sum(len(spec.cells) for spec in self.histograms)
+        return sum(len(spec.cells) for spec in self.histograms) + len(self.effects.columns)
 
     def l2_sensitivity(self, study: Study) -> float:
         """Return the L2 change of the vector when one patient joins or leaves.
 
-        Guarantee: √(Σ w² s²), rounded up. s = 1 for the outcome and for each feature, because they
-        look at a patient's own records only, before any exclusion. s = 1 + √2 (c - 1) for the
+        Guarantee: √(Σ w² s²), rounded up. s = 1 for the outcome, for each feature and for each
+        feature's signed sums, because they look at a patient's own records only, before any exclusion. s = 1 + √2 (c - 1) for the
         fates: the patient brings one count, and each of the c - 1 others whose fate changes moves
         one count from one cell to another (√2). The stability c is part of the result: do not
         multiply by it again.
@@ -82,23 +104,35 @@ class QcLayout:
         for spec in self.histograms:
             moved = exclusion_stability(study) - 1 if spec.kind == "fate" else 0
             squares += (spec.weight * (1 + math.sqrt(2) * moved)) ** 2
+        # Per feature a patient adds a vector of norm at most 1 to the signed sums.
+        squares += self.effects.features * self.effects.weight**2
         return math.sqrt(squares) * (1 + 2.0**-50)
 
 
 def qc_layout(study: Study) -> QcLayout:
-    """Lay out the summary of a study: fates, outcome, then one histogram per feature.
+    """Lay out the summary of a study: fates, outcome, one histogram per feature, signed sums.
 
-    The feature histograms together weigh as much as fates and outcome together: how many patients
-    are left, and why, must stay readable in a small hospital with many features.
+    The feature histograms together weigh as much as fates and outcome together, and so do the
+    signed sums: how many patients are left, and why, must stay readable in a small hospital with
+    many features.
     """
     features = study.cohort.measured
     weight = max(1, math.floor(_WEIGHT_STEPS * min(1.0, math.sqrt(2 / len(features)))))
     fates = HistogramSpec(FATE, "fate", tuple(fate.value for fate in PatientFate), 1.0)
     label = HistogramSpec(LABEL, "label", LABEL_CELLS, 1.0)
     bins = study.qc.histogram_bins
+    columns = tuple(column for feature in features for column in effect_columns(feature))
     return QcLayout(
-        (fates, label, *(_feature_spec(f, bins, weight / _WEIGHT_STEPS) for f in features))
+        (fates, label, *(_feature_spec(f, bins, weight / _WEIGHT_STEPS) for f in features)),
+        EffectSpec(columns, len(features), weight / _WEIGHT_STEPS),
     )
+
+
+def effect_columns(feature: Measured) -> tuple[EffectColumn, ...]:
+    """List a feature's signed sums: one for a number or two categories, else one per category."""
+    if isinstance(feature, NumberFeature) or len(feature.categories) == 2:
+        return (EffectColumn(feature.name),)
+    return tuple(EffectColumn(feature.name, category) for category in feature.categories)
 
 
 def _feature_spec(feature: Measured, bins: int, weight: float) -> HistogramSpec:
@@ -140,11 +174,14 @@ def _edges(
 
 
 def encode(
-    layout: QcLayout, counts: Mapping[str, npt.NDArray[np.int64]]
+    layout: QcLayout,
+    counts: Mapping[str, npt.NDArray[np.int64]],
+    effects: npt.NDArray[np.int64] | None = None,
 ) -> npt.NDArray[np.float64]:
     """Write exact counts as the vector to be noised; never leaves the vault as it is.
 
-    counts: per histogram int64 [cells], in units of 1/SHARE patient. Result: float64 [dimension].
+    counts: per histogram int64 [cells], in units of 1/SHARE patient. effects: int64 [columns], the
+    signed sums in the same units; zeros when None. Result: float64 [dimension].
     Guarantee: exact up to 2^27 patients (all values are multiples of 2^-26), so floating point
     adds nothing to the sensitivity.
 
@@ -157,6 +194,11 @@ def encode(
         if units.shape != (len(spec.cells),) or (units < 0).any():
             raise ValueError(f"the counts of {spec.name} do not fit the layout")
         parts.append(units.astype(np.float64) / SHARE * spec.weight)
+    if effects is None:
+        effects = np.zeros(len(layout.effects.columns), dtype=np.int64)
+    if effects.shape != (len(layout.effects.columns),):
+        raise ValueError("the signed sums do not fit the layout")
+    parts.append(effects.astype(np.float64) / SHARE * layout.effects.weight)
     return np.concatenate(parts)
 
 
@@ -198,10 +240,20 @@ class NoisyHistogram:
 
 
 @dataclass(frozen=True)
+class NoisyEffects:
+    """The signed sums as released: float64 [columns], in patients; std: of the noise in each."""
+
+    columns: tuple[EffectColumn, ...]
+    sums: npt.NDArray[np.float64]
+    std: float
+
+
+@dataclass(frozen=True)
 class QcSummary:
     """A site's released summary as the coordinator reads it."""
 
     histograms: dict[str, NoisyHistogram]
+    effects: NoisyEffects
 
     @property
     def kept(self) -> Estimate:
@@ -256,4 +308,7 @@ def decode(
         counts = noisy[start:stop].astype(np.float64) / scale
         histograms[spec.name] = NoisyHistogram(spec, counts, noise_std_grid / scale)
         start = stop
-    return QcSummary(histograms)
+    scale = grid_per_unit * layout.effects.weight
+    sums = noisy[start:].astype(np.float64) / scale
+    effects = NoisyEffects(layout.effects.columns, sums, noise_std_grid / scale)
+    return QcSummary(histograms, effects)

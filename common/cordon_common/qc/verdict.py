@@ -85,6 +85,7 @@ class ReasonCode(StrEnum):
     IDENTIFIER_COLUMN = "identifier_column"
     DRIFT = "drift"
     PREVALENCE = "prevalence"
+    OUTCOME_TURNED = "outcome_turned"
     COUNT_CONTRADICTS_VERDICT = "count_contradicts_verdict"
     CHECKS_CONTRADICT_VERDICT = "checks_contradict_verdict"
     OTHER_PROFILE = "other_profile"

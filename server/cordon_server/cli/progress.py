@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING
 from rich.live import Live
 
 from cordon_common.cli import console
-from cordon_common.errors import UsageError, error_for
+from cordon_common.errors import error_for
 from cordon_common.privacy.planner import plan
 from cordon_common.protocol.parse import open_study
 from cordon_server.cli.render import campaign_view, plan_view
 from cordon_server.context import Waiting
-from cordon_server.journal import Journal, Note
-from cordon_server.phases.quality import LET_IN
 from cordon_server.view import event_line, view_campaign
 from cordon_server.watching import abandoned, follow
 
@@ -75,26 +73,6 @@ def show_cost(coordinator: Coordinator, stored: StoredStudy, *, as_json: bool) -
         console.print_json(made.as_json())
     else:
         console.show(plan_view(made))
-
-
-def let_sites_in(coordinator: Coordinator, state: CampaignState, sites: Sequence[str]) -> None:
-    """Record that a person let sites under review through; only the gate can still use it.
-
-    Raises:
-        UsageError: US001 when the gate is behind the campaign or a site is not under review.
-    """
-    if not sites:
-        return
-    if state.phase != "gate":
-        raise UsageError("US001", f"the gate is closed: the campaign is at {state.phase}")
-    journal = Journal(coordinator.store, state.campaign, coordinator.clock)
-    decisions = journal.facts().get("gate", {"sites": []})["sites"]
-    waiting = {item["site"] for item in decisions if item["action"] == "review"}
-    for site in sites:
-        if site not in waiting:
-            raise UsageError("US001", f"{site} is not under review")
-    notes = [Note("site.let-in", site=site) for site in sites]
-    journal.remember(LET_IN, sorted(sites), *notes)
 
 
 def _plain_lines(events: Sequence[ProgressEvent], view: CampaignView) -> None:

@@ -187,8 +187,9 @@ def resume(
 ) -> None:
     """Take a stopped or killed campaign up where it stood; sites repeat their stored answers."""
     from cordon_common.cli import console
-    from cordon_server.cli.progress import let_sites_in, watch_campaign
+    from cordon_server.cli.progress import watch_campaign
     from cordon_server.coordinator import open_coordinator
+    from cordon_server.review import Ruling, rule_on_sites
     from cordon_server.runs import register_sites, submit
     from cordon_server.studies import find_signed
 
@@ -199,7 +200,8 @@ def resume(
             console.note(f"{state.campaign} has finished already")
             console.next_step(f"cordon study report {stored.name} --home {home}")
             return
-        let_sites_in(coordinator, state, let_in or [])
+        ruling = Ruling("let_in", by="", because="let in when the campaign was resumed")
+        rule_on_sites(coordinator, state, let_in or [], ruling)
         register_sites(coordinator)
         coordinator.store.set_ready(state.campaign)
         run = submit(coordinator, state.campaign)
@@ -211,6 +213,31 @@ def resume(
             watch_campaign(coordinator, state.campaign, as_json=as_json)
         else:
             console.next_step(f"cordon study watch {stored.name} --home {home}")
+
+
+@app.command()
+def decide(
+    study: Name,
+    sites: Annotated[list[str], typer.Argument(help="Sites that the gate put under review.")],
+    home: HomeOption = DEFAULT_HOME,
+    *,
+    because: Annotated[str, typer.Option(help="Why; it goes into the signed log.")],
+    let_in: Annotated[bool, typer.Option("--let-in/--keep-out", help="Whether they may train.")],
+    by: Annotated[str, typer.Option(help="Account id of the person who decides.")] = "",
+) -> None:
+    """Decide about sites under review; the decision and its reason are logged."""
+    from cordon_common.cli import console
+    from cordon_server.coordinator import open_coordinator
+    from cordon_server.review import Ruling, rule_on_sites
+    from cordon_server.studies import find_signed
+
+    with open_coordinator(home) as coordinator:
+        stored = find_signed(coordinator, study, Path(study))
+        state = coordinator.store.newest_campaign(stored)
+        ruling = Ruling("let_in" if let_in else "keep_out", by=by, because=because)
+        rule_on_sites(coordinator, state, sites, ruling)
+    console.success(f"{', '.join(sites)}: {'may train' if let_in else 'kept out'}")
+    console.next_step(f"cordon study resume {stored.name} --home {home}")
 
 
 @app.command()

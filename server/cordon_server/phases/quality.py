@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cordon_server.context import Campaign, Outcome
     from cordon_server.gate import StudyDecision
 
-LET_IN = "let_in"
+LET_IN, KEEP_OUT = "let_in", "keep_out"
 
 
 def run_qc(campaign: Campaign) -> None:
@@ -71,7 +71,12 @@ def run_gate(campaign: Campaign) -> None:
     Raises:
         CheckFailed: CK020 when fewer sites than the study's minimum pass.
     """
-    decision = decide(campaign.study, _reports(campaign), released=_released(campaign))
+    decision = decide(
+        campaign.study,
+        _reports(campaign),
+        released=_decided(campaign, LET_IN),
+        kept_out=_decided(campaign, KEEP_OUT),
+    )
     kept_out = {
         site.site: [site.action.value, *(reason.value for reason in site.reasons)]
         for site in decision.sites
@@ -135,10 +140,10 @@ def _reports(campaign: Campaign) -> list[SiteReport]:
     ]
 
 
-def _released(campaign: Campaign) -> list[str]:
-    """Name the sites under review that a person let through."""
-    released: list[str] = campaign.journal.facts().get(LET_IN, [])
-    return released
+def _decided(campaign: Campaign, decision: str) -> list[str]:
+    """Name the sites under review about which a person decided so."""
+    sites: list[str] = campaign.journal.facts().get(decision, [])
+    return sites
 
 
 def _gate_notes(decision: StudyDecision) -> tuple[Note, ...]:

@@ -173,7 +173,7 @@ def test_records_without_an_id_do_not_touch_the_summary(build_study, cohort, los
 def test_the_declared_sensitivity_is_reached_so_it_is_not_too_large(build_study):
     study = build_study(patient_id="id")
     bound = qc_layout(study).l2_sensitivity(study)
-    empty, one = table({}), table({"a": [(10.0, 5.0, 0, 1)]})
+    empty, one = table({}), table({"a": [(100.0, 100.0, 0, 1)]})
     assert moved(study, empty, one) == pytest.approx(bound, rel=1e-12)
 
 

@@ -42,14 +42,18 @@ def test_the_layout_is_fates_then_outcome_then_one_histogram_per_feature(study):
         *("out of range", "missing, positive", "missing, negative"),
     )
     assert layout.histograms[3].cells[:4] == ("a", "b", "c", "unknown")
-    assert layout.dimension == 8 + 3 + 7 + 6
+    assert [(c.feature, c.category) for c in layout.effects.columns] == [
+        ("x", None),
+        *(("c", category) for category in ("a", "b", "c")),
+    ]
+    assert layout.dimension == 8 + 3 + 7 + 6 + 4
 
 
 def test_the_sensitivity_of_few_features_is_the_root_of_the_number_of_histograms(study):
     layout = qc_layout(study)
     assert {spec.weight for spec in layout.histograms} == {1.0}
-    assert layout.l2_sensitivity(study) == pytest.approx(math.sqrt(4), rel=1e-12)
-    assert layout.l2_sensitivity(study) >= math.sqrt(4)
+    assert layout.l2_sensitivity(study) == pytest.approx(math.sqrt(6), rel=1e-12)
+    assert layout.l2_sensitivity(study) >= math.sqrt(6)
 
 
 def test_many_features_share_the_precision_of_two_histograms(make_study, number):
@@ -57,25 +61,27 @@ def test_many_features_share_the_precision_of_two_histograms(make_study, number)
     layout = qc_layout(study)
     weight = layout.histograms[2].weight
     assert weight == 16 / 64  # floor(64 · √(2/30)) / 64
-    assert layout.l2_sensitivity(study) == pytest.approx(math.sqrt(1 + 1 + 30 / 16))
-    assert layout.l2_sensitivity(study) < 2
+    assert layout.l2_sensitivity(study) == pytest.approx(math.sqrt(1 + 1 + 30 / 16 + 30 / 16))
+    assert layout.l2_sensitivity(study) < math.sqrt(6)
 
 
 def test_leaving_out_twins_makes_the_fates_more_sensitive(make_study, number):
     study = make_study([number()], patient_id="id", duplicates="exclude")
-    by_hand = math.sqrt((1 + math.sqrt(2)) ** 2 + 1 + 1)
+    by_hand = math.sqrt((1 + math.sqrt(2)) ** 2 + 1 + 1 + 1)
     assert qc_layout(study).l2_sensitivity(study) == pytest.approx(by_hand, rel=1e-12)
 
 
 def test_counts_survive_encoding_scaling_and_decoding(study):
     layout = qc_layout(study)
-    vector = encode(layout, counts_for(layout))
-    assert vector.tolist() == list(range(layout.dimension))
+    cells = layout.dimension - len(layout.effects.columns)
+    vector = encode(layout, counts_for(layout), np.array([-5, 9, 0, 1]) * SHARE)
+    assert vector.tolist() == [*range(cells), -5, 9, 0, 1]
     gamma = 2.0**20
     noisy = np.rint(vector * gamma).astype(np.int64)
     summary = decode(layout, noisy, grid_per_unit=gamma, noise_std_grid=3 * gamma)
     flat = np.concatenate([h.counts for h in summary.histograms.values()])
-    assert flat.tolist() == list(range(layout.dimension))
+    assert flat.tolist() == list(range(cells))
+    assert (summary.effects.sums.tolist(), summary.effects.std) == ([-5, 9, 0, 1], 3.0)
     assert {h.std for h in summary.histograms.values()} == {3.0}
     assert summary.kept.value == 0 + 1 + 2
     assert summary.kept.std == pytest.approx(3 * math.sqrt(3))
