@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.lines import Line, finish
-from benchmarks.qc import matrices, planted, reads, real_omics, variants
+from benchmarks.qc import matrices, planted, reads, real_omics, tables, variants, worth
 from benchmarks.qc.part import Options
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 PARTS: dict[str, Part] = {
     "planted": planted.lines,
+    "worth": worth.lines,
+    "tables": tables.lines,
     # reads, alignments, variants, identity
     "reads": reads.lines,
     "variants": variants.lines,

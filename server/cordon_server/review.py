@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from cordon_common.errors import UsageError
-from cordon_common.ledger.entries import ReviewDecided
+from cordon_common.ledger.reviewed import ReviewDecided
 from cordon_server.journal import Journal, Note
 from cordon_server.phases.quality import KEEP_OUT, LET_IN
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cordon_client.qc.manifest import is_manifest, read_manifest
 from cordon_client.qc.modalities import modality_named, modality_of
 from cordon_client.qc.modality import SampleFiles
 from cordon_common.errors import DataError, UsageError
@@ -33,14 +34,19 @@ class Discovered:
 
 
 def discover(path: Path, modality: str | None = None) -> Discovered:
-    """List the samples of a file or folder; `modality` forces one instead of recognising it.
+    """List the samples of a file, folder or cohort manifest.
+
+    modality: forces one instead of recognising it; a manifest names its own.
 
     Raises:
         UsageError: US002 when the path is not there, US050 for an unknown modality.
+        DataError: DA031 for a manifest that is not valid.
         DataError: DA030 when nothing that could be checked is there.
     """
     if not path.exists():
         raise UsageError("US002", f"cannot read {path.name}", why="it is not there")
+    if path.is_file() and modality is None and is_manifest(path):
+        return _of_manifest(path)
     files = _files(path) if path.is_dir() else (path,)
     forced = None if modality is None else modality_named(modality)
     found: dict[str, list[Path]] = {}
@@ -55,6 +61,22 @@ def discover(path: Path, modality: str | None = None) -> Discovered:
         raise DataError("DA030", why=_looked_at(path, len(files)))
     parts = (Part(each, samples_of(each, f)) for name, f in found.items() for each in _named(name))
     return Discovered(tuple(parts), unread)
+
+
+def _of_manifest(path: Path) -> Discovered:
+    """Group a manifest's samples by modality, in the order of the table of modalities."""
+    found: dict[str, list[SampleFiles]] = {}
+    for name, sample in read_manifest(path):
+        known = name
+        if known is None:
+            recognised = modality_of(sample.files[0]) if sample.files[0].is_file() else None
+            if recognised is None:
+                why = f"sample {sample.sample}: its file is not there, or in no known format"
+                raise DataError("DA031", why=why, fix="name its modality in the manifest")
+            known = recognised.name
+        found.setdefault(modality_named(known).name, []).append(sample)
+    parts = (Part(modality_named(name), tuple(samples)) for name, samples in found.items())
+    return Discovered(tuple(parts))
 
 
 def _named(name: str) -> tuple[Modality, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from cordon_common.canonical import Json
 
 SAMPLES_NAME, CHECKS_NAME = "qc-samples.parquet", "qc-checks.parquet"
+TRAINING_NAME = "training-set.csv"
 
 _SAMPLES = pa.schema(
     [
@@ -46,6 +48,7 @@ def side_files(value: dict[str, Json]) -> dict[str, bytes]:
 
     `qc-samples.parquet`: one row per sample and statistic (null = not assessable).
     `qc-checks.parquet`: one row per judgement; sample null = all samples together.
+    `training-set.csv`: who trains: a sample that fails in any modality is left out, with reasons.
     `cordon-<modality>_mqc.json`: custom content of MultiQC, one per modality.
     """
     if value["kind"] == "qc-report.v1":
@@ -59,6 +62,7 @@ def side_files(value: dict[str, Json]) -> dict[str, bytes]:
             [row for part in value["parts"] for row in _check_rows(part)], _CHECKS
         ),
     }
+    files[TRAINING_NAME] = _training_set(value["parts"])
     for part in value["parts"]:
         if part["columns"]:
             files[f"cordon-{part['modality']}_mqc.json"] = _multiqc(part)
@@ -93,6 +97,32 @@ def _check_rows(part: Json) -> list[Json]:
 
 def _check_row(modality: str, sample: str | None, result: Json) -> Json:
     return {"modality": modality, "sample": sample, **result}
+
+
+def _training_set(parts: list[Json]) -> bytes:
+    """List every sample once; one that any of its files excludes does not train."""
+    rows: dict[str, Json] = {}
+    for part in parts:
+        excluding = {check["check"] for check in part["checks"] if check["excludes"]}
+        for sample in part["samples"]:
+            row = rows.setdefault(
+                sample["sample"],
+                {"patient": sample["patient"], "label": sample["label"], "reasons": set()},
+            )
+            if sample["excluded"]:
+                row["reasons"] |= {
+                    result["reason"]
+                    for result in sample["results"]
+                    if result["check"] in excluding and result["severity"] in {"fail", "error"}
+                }
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["sample", "patient", "label", "status", "reasons"])
+    for sample, row in sorted(rows.items()):
+        status = "left out" if row["reasons"] else "train"
+        reasons = ";".join(sorted(row["reasons"]))
+        writer.writerow([sample, row["patient"], row["label"], status, reasons])
+    return text.getvalue().encode()
 
 
 def _parquet(rows: list[Json], schema: pa.Schema) -> bytes:

@@ -18,6 +18,7 @@ from cordon_common.errors import IntegrityError
 from cordon_common.ledger.body import Body
 from cordon_common.ledger.offer import CosignatureText, NoteText
 from cordon_common.ledger.probed import ProbeDone
+from cordon_common.ledger.reviewed import ReviewDecided
 from cordon_common.privacy.events import Event
 from cordon_common.protocol.dictionary import Slug
 from cordon_common.protocol.study import TrustModel
@@ -261,18 +262,6 @@ class GateDecided(Body):
     passed: bool
     included: tuple[Slug, ...]
     excluded: dict[Slug, tuple[str, ...]]
-
-
-class ReviewDecided(Body):
-    """A person decided about a site under review; `by`: an account id, never a person's name."""
-
-    KIND: ClassVar[str] = "review.decided.v1"
-    study: Digest
-    run: RunId
-    site: Slug
-    decision: Literal["let_in", "keep_out"]
-    by: str = Field(pattern=r"^[A-Za-z0-9._@-]{0,64}$")
-    because: str = Field(min_length=1, max_length=300)
 
 
 class RoundStarted(Body):

@@ -18,6 +18,10 @@ QUALITY_CODES: dict[str, tuple[str, str]] = {
         "nothing that could be checked was found",
         "check the path, or name the format with --modality",
     ),
+    "DA031": (
+        "the cohort manifest is not valid",
+        "correct the named line or field; columns: sample, file, patient, label, batch.NAME",
+    ),
     "CK105": (
         "the file holds columns of direct identifiers",
         "leave names, record numbers, telephone numbers and addresses out of the export",

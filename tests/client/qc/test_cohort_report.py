@@ -139,7 +139,14 @@ def test_the_data_beside_the_page_is_the_data_of_the_page(value, tmp_path):
     write_report(again, value)
     names = sorted(path.name for path in tmp_path.iterdir() if path.is_file())
     assert names == sorted(
-        [HTML_NAME, JSON_NAME, SAMPLES_NAME, CHECKS_NAME, "cordon-clinical-table_mqc.json"]
+        [
+            HTML_NAME,
+            JSON_NAME,
+            SAMPLES_NAME,
+            CHECKS_NAME,
+            "training-set.csv",
+            "cordon-clinical-table_mqc.json",
+        ]
     )
     for name in names:
         assert (tmp_path / name).read_bytes() == (again / name).read_bytes()
