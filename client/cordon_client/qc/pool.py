@@ -183,7 +183,7 @@ def _on_ray(works: Sequence[Work], address: str, watch: Watch) -> list[Found]:
     _knock(address)
     try:
         ray.init(address, log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
-    except (OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001 - a node that does not start raises Exception itself
         raise UnreachableError("NE010", why=type(error).__name__) from None
     try:
         remote: Any = ray.remote(max_retries=1)(_task)

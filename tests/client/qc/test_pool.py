@@ -1,5 +1,7 @@
 """Work is done here, in processes or on a cluster, with the same result."""
 
+import json
+import subprocess
 import sys
 import threading
 
@@ -93,7 +95,18 @@ def test_a_worker_that_is_killed_is_said_by_code(works):
 
 
 @pytest.mark.slow
-def test_a_ray_cluster_gives_what_one_process_gives(works):
-    assert carry_out_all(works, Where(ray="local"), Counting()) == carry_out_all(
-        works, Where(), Counting()
+def test_a_ray_cluster_gives_what_one_process_gives(works, tmp_path):
+    """In processes of their own: what Ray leaves behind at its end must not meet other tests."""
+    command = [sys.executable, "-m", "cordon_common.cli.main", "site", "qc", str(tmp_path)]
+    here, there = (
+        subprocess.run(
+            [*command, "--json", "--output", str(tmp_path.with_name(f"report-{name}")), *where],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        for name, where in (("here", ()), ("ray", ("--ray", "local")))
     )
+    assert json.loads(here.stdout)
+    assert there.stdout == here.stdout, there.stderr
+    assert there.returncode == here.returncode
