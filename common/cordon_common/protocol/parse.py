@@ -123,7 +123,8 @@ def _explain(model: type[BaseModel], problem: dict[str, Any]) -> str:
     return f"{line}; for example {example}" if example else line
 
 
-_TAGS = {"number", "category", "full", "poisson", "sgd", "adam", "dp-fedsgd", "dp-fedavg"}
+_TAGS = {"number", "category", "sequence", "series", "full", "poisson", "sgd", "adam"}
+_TAGS |= {"dp-fedsgd", "dp-fedavg", "logistic", "mlp", "cnn1d", "transformer", "vae"}
 _TAGS |= STRATEGY_NAMES
 
 
