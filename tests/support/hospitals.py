@@ -111,6 +111,7 @@ class FakeHospital:
         self.labels = (rng.uniform(size=patients) < chance).astype(float)
         self.studies = {}
         policy = SimpleNamespace(study=SimpleNamespace(min_sites=2))
+        policy.now = lambda: policy
         self.masking = Masking(self.key, name, policy, SumKeys(folder / f"{name}-sums"))
         self.verdict = CohortVerdict(
             profile="clinical-table.v1",
