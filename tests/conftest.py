@@ -4,6 +4,7 @@ With CI=true a skipped test is a failed one: a missing privilege, package or dat
 a promise into a dot. Only a test marked `gpu` may be skipped there.
 """
 
+import logging
 import os
 
 import pytest
@@ -43,3 +44,14 @@ def pytest_make_collect_report(collector):
     report = yield
     _fail_skipped(report)
     return report
+
+
+@pytest.fixture(autouse=True)
+def _log_handlers_end_with_their_test():
+    """A handler on a test's captured stderr must not outlive the test: later ones would write to it."""
+    before = list(logging.getLogger().handlers)
+    yield
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        if handler not in before and type(handler) is logging.StreamHandler:
+            root.removeHandler(handler)

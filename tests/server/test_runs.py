@@ -36,6 +36,10 @@ class FakeControl:
         self.enrolled[name] = line
         return len(self.enrolled)
 
+    def withdraw_keys(self, public_lines):
+        self.withdrawn = tuple(public_lines)
+        return 0
+
 
 @pytest.fixture
 def control(monkeypatch):
