@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -283,3 +285,32 @@ def test_numbers_and_dates_of_a_parquet_file_keep_their_type(tmp_path):
     assert set(survey.dates) == {"d"}
     assert survey.columns["x"].missing == 1
     assert json.dumps(survey.numbers["b"].tolist()[:2]) == "[1.0, 0.0]"
+
+
+def test_a_parquet_file_is_never_held_whole(tmp_path):
+    """Neither to recognise nor to read it: Arrow would fetch all row groups ahead if it were let."""
+    path, rng = tmp_path / "t.parquet", np.random.default_rng(0)
+    with pq.ParquetWriter(path, pa.schema([("x", pa.float64())])) as writer:
+        for _ in range(20):
+            writer.write_table(pa.table({"x": rng.random(100_000)}))
+    answer = subprocess.run(
+        [sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, check=True
+    )
+    peeking, reading = map(int, answer.stdout.split())
+    assert 0 < peeking <= reading < path.stat().st_size / 3
+
+
+PEAK = """
+import sys
+from pathlib import Path
+import pyarrow as pa
+from cordon_client.qc.clinical.tables import open_table
+from cordon_client.qc.matrix.peek import peek
+
+path = Path(sys.argv[1])
+assert peek(path).header == ("x",)
+print(pa.default_memory_pool().max_memory())
+rows = sum(batch.num_rows for batch in open_table(path, lambda done, total: None).batches)
+assert rows == 2_000_000
+print(pa.default_memory_pool().max_memory())
+"""

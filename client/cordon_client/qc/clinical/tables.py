@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".csv", ".tsv", ".parquet", ".pq", ".arff")
 _BATCH_ROWS = 65_536
 _BLOCK_BYTES = 8 * 1024**2
+_READ_AHEAD_BYTES = 1024**2
 _ANY_SIZE = 2**62
 MAX_DAMAGED = 0.05
 """Above this share of damaged lines the file is refused; below, the lines are left out and told."""
@@ -145,7 +146,8 @@ def _csv_batches(
 
 def _parquet(path: Path, progress: Progress) -> Stream:
     try:
-        file = pa_parquet.ParquetFile(path)
+        # Arrow's default, to fetch all of a file's row groups ahead, holds the whole file in memory.
+        file = pa_parquet.ParquetFile(path, pre_buffer=False, buffer_size=_READ_AHEAD_BYTES)
     except (pa.ArrowInvalid, OSError):
         raise DataError("DA011") from None
     if file.metadata.num_rows == 0:

@@ -73,7 +73,8 @@ def _peek(path: Path, _changed_ns: int, _size: int) -> Peek | None:
 
 
 def _parquet(path: Path) -> Peek:
-    with pa_parquet.ParquetFile(path) as file:
+    # Without these options Arrow fetches the whole file before it gives its first rows.
+    with pa_parquet.ParquetFile(path, pre_buffer=False, buffer_size=2**20) as file:
         header = tuple(file.schema_arrow.names)
         batch = next(file.iter_batches(batch_size=_ROWS), None)
     columns = [] if batch is None else [column.to_pylist() for column in batch.columns]
