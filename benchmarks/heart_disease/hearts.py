@@ -57,7 +57,7 @@ class Site:
 
 
 def measure(data: Path, repeats: Repeats) -> list[Line]:
-    """Train at every budget; the other random splits stand in the note."""
+    """Train at every budget; the other random splits, as many seeds each, stand in the note."""
     folder = data / "heart_disease"
     study = load_study(STUDY)
     sites = [_load(folder / "sites" / f"{name}.csv", study) for name in SITES]
@@ -70,9 +70,14 @@ def measure(data: Path, repeats: Repeats) -> list[Line]:
         if trust not in repeats.trust and epsilon is not None:
             continue
         budget = Budget(epsilon, trust)
-        fixed = _repeat(study, budget, sites, [published] * (repeats.seeds if epsilon else 1))
-        random = [_random_folds(sites, seed) for seed in range(repeats.splits)]
-        other = _repeat(study, budget, sites, random)
+        seeds = repeats.seeds if epsilon else 1
+        fixed = _repeat(study, budget, sites, [published] * seeds)
+        other = np.array(
+            [
+                _repeat(study, budget, sites, [_random_folds(sites, split)] * seeds).mean(axis=0)
+                for split in range(repeats.splits)
+            ]
+        ).reshape(-1, 2)
         lines += _lines(budget, fixed, other, must)
     return lines
 
@@ -80,6 +85,7 @@ def measure(data: Path, repeats: Repeats) -> list[Line]:
 def _lines(
     budget: Budget, fixed: Pairs, other: Pairs, must: tuple[float, float] | None
 ) -> list[Line]:
+    """Make both lines of a budget; other: the mean over seeds of every other split."""
     lines = []
     for column, what in enumerate(("accuracy", "AUC")):
         low, high = np.quantile(fixed[:, column], [0.25, 0.75])
@@ -91,13 +97,20 @@ def _lines(
                 better="higher",
                 low=float(low),
                 high=float(high),
-                note=(
-                    f"n={len(fixed)} sd {fixed[:, column].std():.3f}; {len(other)} other splits "
-                    f"{other[:, column].mean():.3f} sd {other[:, column].std():.3f}"
-                ),
+                note=f"{_spread('seeds', fixed[:, column])}; {_spread('other splits', other[:, column])}",
             )
         )
     return lines
+
+
+def _spread(of: str, values: npt.NDArray[np.float64]) -> str:
+    """Say how many values there are, their mean, standard deviation and range."""
+    if values.size < 2:
+        return f"{values.size} {of}"
+    return (
+        f"{values.size} {of}: {values.mean():.3f}, sd {values.std(ddof=1):.3f}, "
+        f"{values.min():.3f} to {values.max():.3f}"
+    )
 
 
 def _load(path: Path, study: Study) -> Site:
