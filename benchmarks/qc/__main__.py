@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.lines import Line, finish
-from benchmarks.qc import matrices, planted, reads, real_omics, tables, variants, worth
+from benchmarks.qc import (
+    matrices,
+    planted,
+    reads,
+    real_clinical,
+    real_omics,
+    tables,
+    variants,
+    worth,
+)
 from benchmarks.qc.part import Options
 
 if TYPE_CHECKING:
@@ -24,6 +33,7 @@ PARTS: dict[str, Part] = {
     "planted": planted.lines,
     "worth": worth.lines,
     "tables": tables.lines,
+    "real-clinical": real_clinical.lines,
     # reads, alignments, variants, identity
     "reads": reads.lines,
     "variants": variants.lines,

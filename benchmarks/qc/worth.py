@@ -17,6 +17,7 @@ import torch
 
 from benchmarks.in_process import rank_auc, train
 from benchmarks.lines import Line
+from benchmarks.qc.releases import report_of
 from cordon_client.qc.columns import read_columns
 from cordon_client.qc.reader import read_table
 from cordon_client.qc.tabular import run_table_qc
@@ -24,10 +25,8 @@ from cordon_client.records import CleanTable
 from cordon_client.tensors.tabular import encode
 from cordon_client.training.scoring import patient_scores
 from cordon_common.privacy.calibrate import resolve
-from cordon_common.privacy.schedule import planned_events, release_grid
 from cordon_common.protocol.parse import load_study
-from cordon_common.qc.summary import decode, qc_layout
-from cordon_server.gate import SiteReport, decide
+from cordon_server.gate import decide
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -135,16 +134,12 @@ def _raw(frame: Frame, scratch: Path) -> Tensors:
 def _checked(parts: list[Frame], seed: int, scratch: Path) -> list[Tensors]:
     """Run each hospital's checks, release the noised summaries, and ask the gate."""
     rng = np.random.default_rng(seed)
-    gamma, std = release_grid(STUDY).qc, planned_events(STUDY).qc.noise_std_grid
-    layout = qc_layout(STUDY)
     reports, tensors = [], {}
     for number, part in enumerate(parts):
         path = scratch / f"site-{number}.csv"
         part.to_csv(path, index=False)
         qc = run_table_qc(STUDY, path, bytes(32))
-        noisy = np.rint(qc.summary * gamma + rng.normal(0, std, len(qc.summary)))
-        read = decode(layout, noisy.astype(np.int64), grid_per_unit=gamma, noise_std_grid=std)
-        reports.append(SiteReport(f"site-{number}", qc.verdict, read))
+        reports.append(report_of(STUDY, f"site-{number}", qc, rng))
         tensors[f"site-{number}"] = encode(qc.clean, STUDY.cohort)
     return [tensors[site] for site in decide(STUDY, reports).included()]
 

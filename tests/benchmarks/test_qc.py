@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from benchmarks.qc import clinical_faults
+from benchmarks.qc import clinical_faults, real_clinical
 from benchmarks.qc.__main__ import PARTS
+from benchmarks.qc.part import Options
 from benchmarks.qc.planted import FAULTS, HARMLESS
 
 
@@ -31,3 +32,12 @@ def test_records_of_a_seed_are_always_the_same():
     one, other = (clinical_faults.records("va", 3) for _ in range(2))
     assert np.array_equal(one.to_numpy(), other.to_numpy())
     assert not np.array_equal(one["age"], clinical_faults.records("va", 4)["age"])
+
+
+def test_what_is_wrong_in_real_clinical_tables_is_found_and_nothing_else(tmp_path):
+    data = clinical_faults.SITES.parents[1]
+    if not data.is_dir():
+        pytest.skip("the shared data folder is not there")
+    lines = real_clinical.lines(Options(data, tmp_path, quick=True))
+    assert len(lines) == 12
+    assert [line.name for line in lines if not line.reached] == []
