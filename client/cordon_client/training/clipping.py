@@ -16,6 +16,7 @@ import torch
 
 from cordon_client.models.base import Analytic, Batch
 from cordon_client.training.layers import RULES
+from cordon_client.training.workspace import Workspace
 from cordon_common.errors import ProtocolError
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class OneBackward:
         self._clip_norm = clip_norm
         self._traces = [_Trace(module, _count(module), []) for module in _layers(model)]
         self._sizes = [parameter.numel() for parameter in model.parameters()]
+        self._space = Workspace()
         self._analytic = model if isinstance(model, Analytic) else None
         if self._analytic is None:
             for trace in self._traces:
@@ -84,9 +86,12 @@ class OneBackward:
         if block.patients == 0:
             return
         traces = self._passes(Batch(block.inputs, block.labels), block.weights, aux)
+        self._space.restart(total.device)
         with torch.no_grad():
             terms = [
-                RULES[type(trace.module)](trace.module, inputs, gradient, block.patients)
+                RULES[type(trace.module)](
+                    trace.module, inputs, gradient, block.patients, self._space
+                )
                 for trace, (inputs, gradient) in zip(self._traces, traces, strict=True)
             ]
             factor = clip_factors(terms, clip_norm=self._clip_norm)

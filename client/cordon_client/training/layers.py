@@ -26,6 +26,7 @@ from cordon_common.errors import ProtocolError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from cordon_client.training.workspace import Workspace
 
 _COLUMNS = 1024
 """Inputs that are widened to float64 at a time."""
@@ -89,7 +90,7 @@ class OuterTerms:
 
 
 class WrittenTerms:
-    """Gradients small enough to write out per patient: normalisation layers."""
+    """Gradients written out per record that a patient's are sums of: what the reference engine has."""
 
     def __init__(self, parts: list[torch.Tensor]) -> None:
         """Take one tensor [P, S, size] per parameter: the terms whose sum over S is the gradient."""
@@ -144,49 +145,55 @@ def _weigh(
     return without(values, dropped) * factor.view(-1, *[1] * (values.dim() - 1))
 
 
-def _linear(module: nn.Module, a: torch.Tensor, g: torch.Tensor, patients: int) -> Terms:
+def _linear(
+    module: nn.Module, a: torch.Tensor, g: torch.Tensor, patients: int, space: Workspace
+) -> Terms:
     a, g = a.reshape(patients, -1, a.shape[-1]), g.reshape(patients, -1, g.shape[-1])
     bias = isinstance(module.bias, torch.Tensor)
     if a.shape[1] > 1 and worth_writing(a, g):
-        return ProductTerms(sequence_products(a, g), g.sum(dim=1) if bias else None)
+        return ProductTerms(sequence_products(a, g, space), g.sum(dim=1) if bias else None)
     return OuterTerms(a, g, bias=bias)
 
 
-def _conv1d(module: nn.Module, a: torch.Tensor, g: torch.Tensor, patients: int) -> Terms:
+def _conv1d(
+    module: nn.Module, a: torch.Tensor, g: torch.Tensor, patients: int, space: Workspace
+) -> Terms:
     conv = cast("nn.Conv1d", module)
     if conv.padding_mode != "zeros":
         raise ProtocolError("PR040", why="Conv1d with padding other than zeros has no rule")
-    products = convolution_products(conv, a, g, patients)
+    products = convolution_products(conv, a, g, patients, space)
     if conv.bias is None:
         return ProductTerms(products, None)
     return ProductTerms(products, g.sum(dim=2).view(patients, -1, g.shape[1]).sum(dim=1))
 
 
-def _layer_norm(module: nn.Module, a: torch.Tensor, g: torch.Tensor, patients: int) -> Terms:
+def _layer_norm(
+    module: nn.Module, a: torch.Tensor, g: torch.Tensor, patients: int, _space: Workspace
+) -> Terms:
     norm = cast("nn.LayerNorm", module)
-    size = norm.weight.numel()
-    a, g = a.double(), g.double()
+    rows = (patients, -1, norm.weight.numel())
     scaled = functional.layer_norm(a, norm.normalized_shape, eps=norm.eps)
-    flat_g = g.reshape(patients, -1, size)
-    parts = [flat_g * scaled.reshape(patients, -1, size)]
-    if isinstance(norm.bias, torch.Tensor):
-        parts.append(flat_g)
-    return WrittenTerms(parts)
-
-
-def _group_norm(module: nn.Module, a: torch.Tensor, g: torch.Tensor, patients: int) -> Terms:
-    norm = cast("nn.GroupNorm", module)
-    a, g = a.double(), g.double()
-    scaled = functional.group_norm(a, norm.num_groups, eps=norm.eps)
-    rows = (a.shape[0], norm.num_channels, -1)
-    # [rows, channels, positions] → [patients, positions of all rows, channels]
-    flat_g, flat_a = (
-        x.reshape(rows).mT.reshape(patients, -1, norm.num_channels) for x in (g, scaled)
+    bias = isinstance(norm.bias, torch.Tensor)
+    return ProductTerms(
+        (g * scaled).reshape(rows).sum(dim=1), g.reshape(rows).sum(dim=1) if bias else None
     )
-    return WrittenTerms([flat_g * flat_a, flat_g])
 
 
-def _embedding(module: nn.Module, a: torch.Tensor, g: torch.Tensor, patients: int) -> Terms:
+def _group_norm(
+    module: nn.Module, a: torch.Tensor, g: torch.Tensor, patients: int, _space: Workspace
+) -> Terms:
+    norm = cast("nn.GroupNorm", module)
+    # [rows, channels, …] → [patients, rows of each, channels, positions]
+    parts = (patients, -1, norm.num_channels, a[0, 0].numel())
+    scaled = functional.group_norm(a, norm.num_groups, eps=norm.eps)
+    return ProductTerms(
+        (g * scaled).reshape(parts).sum(dim=(1, 3)), g.reshape(parts).sum(dim=(1, 3))
+    )
+
+
+def _embedding(
+    module: nn.Module, a: torch.Tensor, g: torch.Tensor, patients: int, _space: Workspace
+) -> Terms:
     table = cast("nn.Embedding", module)
     if table.max_norm is not None or table.scale_grad_by_freq or table.sparse:
         raise ProtocolError("PR040", why="Embedding with max_norm, frequency scale or sparse")
@@ -196,7 +203,9 @@ def _embedding(module: nn.Module, a: torch.Tensor, g: torch.Tensor, patients: in
     return LookupTerms(a.reshape(patients, -1), g.reshape(patients, -1, g.shape[-1]))
 
 
-RULES: Mapping[type[nn.Module], Callable[[nn.Module, torch.Tensor, torch.Tensor, int], Terms]] = {
+RULES: Mapping[
+    type[nn.Module], Callable[[nn.Module, torch.Tensor, torch.Tensor, int, Workspace], Terms]
+] = {
     nn.Linear: _linear,
     AlignedLinear: _linear,
     nn.Conv1d: _conv1d,

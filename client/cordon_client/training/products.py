@@ -18,27 +18,30 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from cordon_client.training.workspace import Workspace
+
 ALIGNED = 16
 """Matrices of a batch start at multiples of this many values, so that all are treated alike."""
 
 _WRITTEN_VALUES = 2**23
 """Products of a block are written out up to this many values, even where Gram matrices are smaller."""
 
-_WIDENED_VALUES = 2**18
+_WIDENED_VALUES = 2**17
 """So many values are widened to float64 at a time: they stay in the cache."""
 
 
 class ProductTerms:
-    """Gradients [P, out, in] as computed, and those of a bias, [P, out]."""
+    """Gradients [P, …] as computed, and those of a bias, [P, out], if there is one."""
 
     def __init__(self, products: torch.Tensor, bias: torch.Tensor | None) -> None:
         """Take what was computed, float32 or float64."""
         self._products = products.flatten(1)
         self._bias = None if bias is None else bias.double()
-        self.square = torch.cat([torch.linalg.vecdot(part, part) for part in self._widened(None)])
-        self.roundings = self._products.shape[1] + 4
+        norms = [torch.linalg.vector_norm(part, dim=1) for part in self._widened(None)]
+        self.square = torch.cat(norms).square_()
+        self.roundings = self._products.shape[1] + 8
         if self._bias is not None:
-            self.square = self.square + torch.linalg.vecdot(self._bias, self._bias)
+            self.square += torch.linalg.vecdot(self._bias, self._bias)
             self.roundings += self._bias.shape[1]
         self.mass_square = self.square  # a written vector is one term: nothing cancels
 
@@ -54,11 +57,18 @@ class ProductTerms:
             totals[1].addmv_(without(self._bias, dropped).mT, factor)
 
     def _widened(self, dropped: torch.Tensor | None) -> Iterator[torch.Tensor]:
-        """Yield the products in float64, some patients at a time; dropped ones as zeros."""
+        """Yield the products in float64, some patients at a time; dropped ones as zeros.
+
+        A part is good until the next one, which takes its place in the cache.
+        """
         patients = max(1, _WIDENED_VALUES // self._products.shape[1])
+        room = self._products.new_empty(
+            min(patients, len(self._products)), self._products.shape[1], dtype=torch.float64
+        )
         masks = [None] if dropped is None else torch.split(dropped, patients)
         for part, mask in zip(torch.split(self._products, patients), cycle(masks), strict=False):
-            yield without(part.double(), mask)
+            wide = room[: len(part)].copy_(part)
+            yield wide if mask is None else wide.masked_fill_(mask[:, None], 0.0)
 
 
 def without(values: torch.Tensor, dropped: torch.Tensor | None) -> torch.Tensor:
@@ -80,10 +90,12 @@ def worth_writing(a: torch.Tensor, g: torch.Tensor) -> bool:
     return written <= steps * (fan_in + fan_out) or patients * written <= _WRITTEN_VALUES
 
 
-def sequence_products(a: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
+def sequence_products(a: torch.Tensor, g: torch.Tensor, space: Workspace) -> torch.Tensor:
     """Return Σ_s g_s a_sᵀ per patient, [P, out, in], from a [P, S, in] and g [P, S, out]."""
     fan_in, fan_out = a.shape[2], g.shape[2]
-    products = torch.bmm(_aligned(g).mT, _aligned(a))
+    a, g = _aligned(a), _aligned(g)
+    products = space.empty((len(a), g.shape[2], a.shape[2]), a)
+    torch.bmm(g.mT, a, out=products)
     return products[:, :fan_out, :fan_in]
 
 
@@ -93,7 +105,7 @@ def _aligned(rows: torch.Tensor) -> torch.Tensor:
 
 
 def convolution_products(
-    conv: nn.Conv1d, a: torch.Tensor, g: torch.Tensor, patients: int
+    conv: nn.Conv1d, a: torch.Tensor, g: torch.Tensor, patients: int, space: Workspace
 ) -> torch.Tensor:
     """Return a convolution's weight gradient per patient, [P, out, in / groups · kernel].
 
@@ -109,7 +121,7 @@ def convolution_products(
     columns = a.new_empty(fan_in, kernel, positions)
     gradient = a.new_empty(fan_out, positions)
     matrix = a.new_empty(groups, fan_out // groups, fan_in // groups * kernel)
-    products = a.new_zeros(patients, *matrix.shape)
+    products = space.empty((patients, *matrix.shape), a).zero_()
     for row in range(rows):
         columns.copy_(windows[row])
         gradient.copy_(g[row])

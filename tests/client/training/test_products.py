@@ -9,6 +9,8 @@ from torch.nn import functional
 
 from cordon_client.models.base import Batch, PatientModel
 from cordon_client.training.clipping import OneBackward
+from cordon_client.training.layers import RULES
+from cordon_client.training.packing import PatientBlock
 from cordon_client.training.products import (
     ProductTerms,
     convolution_products,
@@ -16,6 +18,7 @@ from cordon_client.training.products import (
     worth_writing,
 )
 from cordon_client.training.validation import check_model
+from cordon_client.training.workspace import Workspace
 
 torch.set_num_threads(1)
 
@@ -93,7 +96,7 @@ def test_written_products_have_the_same_bits_in_every_place(shape, dtype):
     generator = torch.Generator().manual_seed(0)
     a = torch.randn(1, steps, fan_in, generator=generator, dtype=dtype).repeat(32, 1, 1)
     g = torch.randn(1, steps, fan_out, generator=generator, dtype=dtype).repeat(32, 1, 1)
-    products = sequence_products(a, g)
+    products = sequence_products(a, g, Workspace())
     assert torch.equal(products, products[:1].expand_as(products))
     torch.testing.assert_close(products[0], g[0].mT @ a[0])
 
@@ -103,8 +106,68 @@ def test_a_convolutions_products_have_the_same_bits_in_every_place():
     convolution = nn.Conv1d(3, 5, 4, padding=2)
     a = torch.randn(1, 3, 37).repeat(16, 1, 1)
     g = torch.randn(1, 5, 38).repeat(16, 1, 1)
-    products = convolution_products(convolution, a, g, 16)
+    products = convolution_products(convolution, a, g, 16, Workspace())
     assert torch.equal(products, products[:1].expand_as(products))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("steps", [1, 5, 32, 37])
+@pytest.mark.parametrize("width", [3, 16, 33, 64])
+def test_normalisation_layers_gradients_have_the_same_bits_in_every_place(width, steps, dtype):
+    generator = torch.Generator().manual_seed(2)
+    for layer, shape in (
+        (nn.LayerNorm(width), (1, steps, width)),
+        (nn.GroupNorm(1 if width % 3 else 3, width), (1, width, steps)),
+    ):
+        a, g = (
+            torch.randn(shape, generator=generator, dtype=dtype).repeat(48, 1, 1) for _ in range(2)
+        )
+        for patients in (48, 16):
+            term = RULES[type(layer)](layer, a, g, patients, Workspace())
+            totals = torch.zeros(2, patients, width, dtype=torch.float64)
+            for place in range(patients):
+                alone = torch.zeros(patients, dtype=torch.float64)
+                alone[place] = 1.0
+                term.add_to(list(totals[:, place]), alone, None)
+            assert torch.equal(totals, totals[:, :1].expand_as(totals))
+
+
+def test_nothing_of_an_earlier_step_is_left_in_the_kept_memory():
+    """One patient is NaN in one step; the next step gives what a new engine gives."""
+    shape = (12, 8)
+    net = [nn.Linear(8, 20), nn.LayerNorm(20), nn.Tanh(), nn.Linear(20, 3)]
+    torch.manual_seed(4)
+    model = Stack(*net).float()
+    inputs = torch.randn(6, *shape)
+    spoilt = inputs.clone()
+    spoilt[2] = torch.nan
+    ones = torch.ones(6, dtype=torch.float64)
+
+    def summed(engine, values):
+        total = torch.zeros(sum(p.numel() for p in model.parameters()), dtype=torch.float64)
+        engine.add_clipped_sum(total, PatientBlock(values, ones, ones, 1))
+        return total
+
+    kept = OneBackward(model, clip_norm=0.1)
+    for values in (inputs, spoilt, spoilt):
+        assert summed(kept, values).isfinite().all()
+    again = summed(kept, inputs)
+    assert torch.equal(again, summed(OneBackward(Stack(*net).float(), clip_norm=0.1), inputs))
+
+
+def test_a_workspace_gives_the_same_memory_in_every_step_and_starts_at_cache_lines():
+    space, like = Workspace(), torch.empty(0)
+    places = []
+    for _ in range(3):
+        space.restart(torch.device("cpu"))
+        taken = [space.empty(shape, like) for shape in ((3, 5), (7,), (2, 3, 4))]
+        assert [tuple(t.shape) for t in taken] == [(3, 5), (7,), (2, 3, 4)]
+        for number, tensor in enumerate(taken):
+            tensor.fill_(number)
+        assert all((tensor == number).all() for number, tensor in enumerate(taken))
+        assert all(tensor.data_ptr() % 64 == 0 for tensor in taken)
+        places.append([tensor.data_ptr() for tensor in taken])
+    assert places[1] == places[2]
 
 
 def test_the_norm_of_a_written_product_is_that_of_the_stored_values():
