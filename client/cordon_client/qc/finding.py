@@ -21,7 +21,9 @@ class Finding:
     """What a check saw: a value to judge, the records behind it, and what only it can say.
 
     value None: there was nothing to judge. waived: the value is not evidence (too few records).
-    study_limit: the study's own bound, which replaces the registry's.
+    shared: rows of the file that other samples brought took part, so the judgement has no bounded
+    stability: it may warn, and excludes nobody. study_limit: the study's own bound, which replaces
+    the registry's.
     """
 
     check: str
@@ -29,6 +31,7 @@ class Finding:
     affected: int | None = None
     detail: str = ""
     waived: bool = False
+    shared: bool = False
     study_limit: float | None = None
 
 
@@ -38,6 +41,8 @@ def result_of(finding: Finding, profile: Profile, subject: str | None = None) ->
     severity = profile.severity(finding.check, finding.value, finding.study_limit)
     if finding.waived and severity in {Severity.WARN, Severity.FAIL}:
         severity = Severity.PASS
+    if finding.shared and severity is Severity.FAIL:
+        severity = Severity.WARN
     notable = severity in _NOTABLE
     return CheckResult(
         check=finding.check,

@@ -17,7 +17,8 @@ def sample_check(
 ) -> CheckSpec:
     """Make a check of one sample by its own files alone; where it fails, the sample is left out.
 
-    Guarantee: stability 1, because no other patient's sample takes part in the judgement.
+    Guarantee: stability 1, because no other patient's sample takes part in the judgement. Where
+    rows of a shared file that others brought would, the finding is `shared` and may only warn.
     """
     excludes = bounds.fail is not None
     return CheckSpec(

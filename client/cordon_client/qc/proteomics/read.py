@@ -249,16 +249,18 @@ def _plain(matrix: FeatureMatrix) -> ProteinTable:
 
 
 def _log2(raw: Values, *, zero_is_missing: bool) -> tuple[Values, tuple[int, ...]]:
-    """Turn intensities into log2; values that are logarithms already stay as they are."""
-    known = raw[np.isfinite(raw)]
-    infinite = np.isinf(raw)
-    if len(known) and known.max() <= _MAX_LOG:  # logarithms; below 1 on the raw scale is negative
-        logs = np.where(infinite, np.nan, raw)
-        return logs, tuple(infinite.sum(axis=0).tolist())
-    negative = raw < 0
-    usable = np.isfinite(raw) & (raw > 0 if zero_is_missing else raw >= 0)
+    """Turn intensities into log2; a run that holds logarithms already stays as it is.
+
+    Each run is told by its own values: another run must not change what becomes of this one.
+    """
+    finite, infinite = np.isfinite(raw), np.isinf(raw)
+    largest = np.where(finite, raw, -np.inf).max(axis=0, initial=-np.inf)
+    is_log = finite.any(axis=0) & (largest <= _MAX_LOG)  # below 1 on the raw scale is negative
+    negative = ~is_log & (raw < 0)
+    usable = finite & (is_log | (raw > 0 if zero_is_missing else raw >= 0))
     logs = np.full(raw.shape, np.nan)
-    logs[usable] = np.log2(raw[usable])
+    logs[usable] = raw[usable]
+    np.log2(raw, out=logs, where=usable & ~is_log)
     return logs, tuple((infinite | negative).sum(axis=0).tolist())
 
 

@@ -69,6 +69,7 @@ def _check(sample: SampleFiles, table: ProteinTable, profile: Profile) -> Sample
             missing,
             len(own) - len(known),
             f"{len(own) - len(known)} of {len(own)} proteins.",
+            shared=len(table.matrix.samples) > 1,  # which proteins are rows depends on all runs
         ),
         Finding("prot.contaminants", foreign),
     )

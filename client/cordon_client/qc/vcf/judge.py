@@ -18,17 +18,21 @@ if TYPE_CHECKING:
 def judge_sample(
     counts: SampleCounts, sample: int, recorded_sex: str | None, profile: Profile
 ) -> tuple[CheckResult, ...]:
-    """Judge one sample by its own column; sample: its index in the file."""
-    few = metrics.few_snps(counts, sample)
+    """Judge one sample by its own column; sample: its index in the file.
+
+    Where several samples share a file, its records are those at which any of them varies, so all
+    that is counted over records may only warn. Ti/Tv is counted over the sample's own SNPs.
+    """
+    few, shared = metrics.few_snps(counts, sample), len(counts.calls) > 1
     values = (
-        Finding("vcf.call-rate", metrics.call_rate(counts, sample)),
+        Finding("vcf.call-rate", metrics.call_rate(counts, sample), shared=shared),
         Finding("vcf.titv", metrics.titv(counts, sample), waived=few),
         Finding("vcf.het-hom", metrics.het_hom(counts, sample), waived=few),
-        Finding("vcf.depth", metrics.mean_depth(counts, sample)),
+        Finding("vcf.depth", metrics.mean_depth(counts, sample), shared=shared),
         Finding("vcf.genotype-quality", metrics.low_quality(counts, sample)),
-        Finding("vcf.contamination", metrics.odd_reads(counts, sample)),
+        Finding("vcf.contamination", metrics.odd_reads(counts, sample), shared=shared),
         Finding("vcf.het-balance", metrics.het_balance(counts, sample)),
-        _sex(counts, sample, recorded_sex),
+        _sex(counts, sample, recorded_sex, shared=shared),
     )
     return tuple(result_of(finding, profile) for finding in values)
 
@@ -41,11 +45,12 @@ def judge_file(faults: Faults, profile: Profile) -> CheckResult:
     return result_of(Finding("vcf.conformance", faults.total, faults.total, detail), profile)
 
 
-def _sex(counts: SampleCounts, sample: int, recorded: str | None) -> Finding:
+def _sex(counts: SampleCounts, sample: int, recorded: str | None, *, shared: bool) -> Finding:
     genetic = metrics.genetic_sex(counts, sample)
     if genetic is None or recorded is None:
         return Finding("vcf.sex", None)
-    return Finding("vcf.sex", float(genetic != recorded), 1, f"The genotypes are {genetic}.")
+    told = f"The genotypes are {genetic}."
+    return Finding("vcf.sex", float(genetic != recorded), 1, told, shared=shared)
 
 
 def recorded_sex(text: str | None) -> str | None:
