@@ -123,7 +123,7 @@ class BodyChecker:
         # A missing ALT is one that is not stated: its values are taken as those of one allele.
         alternatives = columns[4].split(b",")
         self._info_column(columns[7], len(alternatives))
-        if self._claims and b"<" in columns[4] and not structural_ok(alternatives, columns[7]):
+        if self._claims and b"<" in columns[4] and not structural_ok(alternatives, columns[7:9]):
             self._fault(VcfRule.STRUCTURAL)
         self._place(columns, alternatives)
         return columns
@@ -187,6 +187,9 @@ class BodyChecker:
     def _alternative_ok(self, allele: bytes) -> bool:
         if self._alternative.fullmatch(allele):
             return allele == b"*" or b"*" not in allele
+        if allele.startswith(b"<") and self._header.spec.other_alleles:
+            named = self._header.spec.allele_name_ok(allele[1:-1])
+            return named and _SYMBOLIC.fullmatch(allele) is not None
         return any(
             pattern.fullmatch(allele) for pattern in (_SYMBOLIC, _BREAKEND, _SINGLE_BREAKEND)
         )

@@ -169,9 +169,7 @@ class HeaderReader:
     def alternative(self, key: bytes, pairs: Mapping[bytes, bytes]) -> None:
         """Check an ALT line: the first level of the ID is a structural variant."""
         self.ordered(key, pairs)
-        first = pairs.get(b"ID", b"").split(b":", 1)[0].decode("latin-1")
-        levels = self.header.spec.structural
-        if levels and first not in levels:
+        if not self.header.spec.allele_name_ok(pairs.get(b"ID", b"")):
             self._fault(VcfRule.META_ID)
 
     def contig(self, _key: bytes, pairs: Mapping[bytes, bytes]) -> None:

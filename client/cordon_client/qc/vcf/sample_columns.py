@@ -10,6 +10,7 @@ import numpy as np
 
 from cordon_client.qc.vcf.faults import VcfRule
 from cordon_client.qc.vcf.genotypes import Cells
+from cordon_client.qc.vcf.phasing import phase_sets_ok
 from cordon_client.qc.vcf.spec import ANY, FieldType
 from cordon_client.qc.vcf.values import diploid_samples, genotype_pattern, sample_pattern
 
@@ -44,6 +45,7 @@ class SampleChecker:
     def __init__(self, header: Header) -> None:
         self._header, self._faults = header, header.faults
         self._formats = {**header.spec.formats, **header.formats}
+        self._phase_lists = "PSL" in header.spec.formats
         self._shapes: dict[bytes, tuple[tuple[str, FieldType], ...]] = {}
         self._fast: dict[tuple[bytes, int], re.Pattern[bytes]] = {}
 
@@ -72,7 +74,9 @@ class SampleChecker:
         shape = self._shapes[group.format]
         if not shape:
             return
-        if shape[0][0] == "GT" and all(field == _WHOLE for _, field in shape[1:]):
+        if self._phase_lists and any(key == "PSL" for key, _ in shape):
+            doubtful = list(range(len(numbers)))
+        elif shape[0][0] == "GT" and all(field == _WHOLE for _, field in shape[1:]):
             doubtful = np.flatnonzero(~group.cells.plain(len(shape), alternatives)).tolist()
         else:
             doubtful = [
@@ -119,6 +123,10 @@ class SampleChecker:
         if len(values) > len(keys) or b"" in values:
             yield VcfRule.SAMPLE_FIELDS
             return
+        if self._phase_lists and not phase_sets_ok(
+            dict(zip((key for key, _ in keys), values, strict=False))
+        ):
+            yield VcfRule.SAMPLE_VALUE
         ploidy = 2
         for (key, field), value in zip(keys, values, strict=False):
             if key == "GT":

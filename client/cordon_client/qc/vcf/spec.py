@@ -65,7 +65,7 @@ _INFO_44 = _table("""
 """)
 _FORMAT_44 = _table("CN 1 F  CICN 2 F  PSL P S  PSO P I  PSQ P I")
 
-_PAIRED = frozenset({"CIPOS", "CIEND", "CILEN", "CICN", "CIRUC", "CIRB"})
+_PAIRED = frozenset({"CIPOS", "CIEND", "CILEN", "CICN"})
 """Confidence intervals: a lower and an upper bound for each ALT allele."""
 
 _NOT_IN_44 = ("DPADJ", "CNADJ", "CICNADJ")
@@ -82,7 +82,8 @@ class Spec:
 
     info_key, format_key, chrom: what such a name may look like. defined: keys whose definition in the
     header must be the reserved one. numbers: letters that Number may be besides integers. structural:
-    first levels of ALT IDs, empty where any is allowed. unique_ids: an ID is defined once. paired:
+    first levels of the ALT IDs of structural variants; other_alleles: whether an ID without a subtype
+    may be something else than a structural variant. unique_ids: an ID is defined once. paired:
     INFO keys with two values for each ALT allele. last_newline: the last line ends with one.
     described: ALT and FILTER lines have a description.
     """
@@ -96,12 +97,19 @@ class Spec:
     chrom: re.Pattern[bytes]
     numbers: frozenset[str]
     structural: tuple[str, ...]
+    other_alleles: bool
     unique_ids: bool
     phase_prefix: bool
     defined: frozenset[str]
     paired: frozenset[str]
     last_newline: bool
     described: bool
+
+    def allele_name_ok(self, name: bytes) -> bool:
+        """Whether an ALT ID that is a list of types and subtypes begins with a type of variant."""
+        first, subtypes, _ = name.partition(b":")
+        free = self.other_alleles and not subtypes
+        return free or first.decode("latin-1") in self.structural
 
 
 _FREE_KEY = re.compile(rb"[^\s;=,]+")
@@ -133,7 +141,8 @@ def _spec(version: str) -> Spec:
         format_key=_STRICT_KEY if since_43 else _ALPHANUMERIC,
         chrom=_STRICT_CHROM if since_43 else _FREE_CHROM,
         numbers=frozenset(letters | ({"P"} if since_44 else set())),
-        structural=() if since_43 else _STRUCTURAL,
+        structural=(*_STRUCTURAL, "BND") if version == "4.3" else _STRUCTURAL,
+        other_alleles=since_43,
         unique_ids=since_43,
         phase_prefix=since_44,
         # Up to 4.3 the keys for structural variants are given as examples of definitions.
