@@ -68,10 +68,10 @@ class OuterTerms:
         terms = a_square * g_square
         if steps == 1:
             self.square = self.mass_square = terms.squeeze(1)
-            self.roundings = fan_in + fan_out + 4
+            self.roundings = fan_in + fan_out + 8
             return
         self.mass_square = terms.sqrt().sum(dim=1).square()
-        self.roundings = fan_in + fan_out + steps**2 + 4
+        self.roundings = fan_in + fan_out + steps**2 + 8
         a, g = a.double(), self._g
         self.square = ((torch.bmm(a, a.mT) + float(bias)) * torch.bmm(g, g.mT)).sum(dim=(1, 2))
 
@@ -129,9 +129,9 @@ class LookupTerms:
 
 def square_norms(rows: torch.Tensor) -> torch.Tensor:
     """Return |row|² in float64 over the last axis."""
-    wide = rows.double()
-    squares: torch.Tensor = torch.linalg.vecdot(wide, wide)
-    return squares
+    # a dot product would write all squares down first
+    norms: torch.Tensor = torch.linalg.vector_norm(rows.double(), dim=-1)
+    return norms.square_()
 
 
 def sum_of_squares(parts: list[torch.Tensor]) -> torch.Tensor:
