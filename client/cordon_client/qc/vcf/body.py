@@ -50,6 +50,14 @@ class Order:
         before, self._position = self._position, position
         return position < before
 
+    def follows(self, contig: bytes, position: int, ref: bytes, alternative: bytes) -> bool:
+        """Take a SNP that lies behind all that was seen on this contig; False: taken is nothing."""
+        if contig != self._contig or position <= self._position or position <= self._reach:
+            return False
+        self._position = self._reach = position
+        self._variants = {(position, ref, alternative)}
+        return True
+
     def repeated(self, position: int, ref: bytes, alternatives: list[bytes]) -> bool:
         """Take the record's alleles, each without the bases it shares with REF."""
         fresh = position > self._reach
@@ -107,7 +115,7 @@ class BodyChecker:
         self._columns = header.columns
         self._chroms: set[bytes] = set()
         self._filters: dict[bytes, bool] = {}
-        self._info_checks: dict[tuple[bytes, int], InfoCheck] = {}
+        self._info_checks: dict[int, dict[bytes, InfoCheck]] = {}
         self._line = 0
 
     def check(self, line: bytes, number: int) -> list[bytes] | None:
@@ -117,9 +125,13 @@ class BodyChecker:
         if line.count(b"\t") + 1 != self._columns or len(columns) < _FORMAT_AT:
             self._fault(VcfRule.COLUMNS)
             return None
-        if not self._usual(columns):
-            for rule in self._fixed(columns):
-                self._fault(rule)
+        if self._usual(columns):
+            self._info_column(columns[7], 1)
+            if not self._order.follows(columns[0], int(columns[1]), columns[3], columns[4]):
+                self._place(columns, [columns[4]])
+            return columns
+        for rule in self._fixed(columns):
+            self._fault(rule)
         # A missing ALT is one that is not stated: its values are taken as those of one allele.
         alternatives = columns[4].split(b",")
         self._info_column(columns[7], len(alternatives))
@@ -198,13 +210,13 @@ class BodyChecker:
         if column == _MISSING:
             return
         parts = column.split(b";")
-        checks, keys = self._info_checks, set()
+        checks, keys = self._info_checks.setdefault(alternatives, {}), set()
         for part in parts:
             key, equals, value = part.partition(b"=")
             keys.add(key)
-            check = checks.get((key, alternatives))
+            check = checks.get(key)
             if check is None:
-                check = checks[key, alternatives] = self._info_check(key, alternatives)
+                check = checks[key] = self._info_check(key, alternatives)
             if check.fault is not None:
                 self._fault(check.fault)
             elif not (check.pattern.fullmatch(value) if equals else check.bare):

@@ -26,6 +26,7 @@ DIFFERENT = 4.89
 _PSEUDO_AUTOSOMAL = (2_800_000, 154_900_000)
 """X between these positions is outside both pseudo-autosomal regions of GRCh37 and GRCh38."""
 _X, _Y = {b"X", b"23"}, {b"Y", b"24"}
+_SEX = {"x", "y"}
 
 
 def _grid(*shape: int) -> npt.NDArray[np.int64]:
@@ -141,14 +142,16 @@ class VcfCounter:
         change = change_of(columns[3], columns[4])
         self._changes[change] += 1
         self._filters[columns[6]] += 1
-        position = int(columns[1]) if columns[1].isdigit() else 0
-        return change, self._place(columns[0], position)
+        return change, self._place(columns[0], columns[1])
 
-    def _place(self, contig: bytes, position: int) -> str:
+    def _place(self, contig: bytes, column: bytes) -> str:
         """Whether a record lies on an autosome, on X or Y alone, or elsewhere."""
         chromosome = self._chromosomes.get(contig)
         if chromosome is None:
             chromosome = self._chromosomes[contig] = chromosome_of(contig)
+        if chromosome not in _SEX:
+            return chromosome
+        position = int(column) if column.isdigit() else 0
         low, high = _PSEUDO_AUTOSOMAL
         if chromosome == "x" and not low < position < high:
             return "shared"
