@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.lines import Line, finish
 from benchmarks.qc import (
+    alignments,
     matrices,
     planted,
     reads,
@@ -36,6 +37,7 @@ PARTS: dict[str, Part] = {
     "real-clinical": real_clinical.lines,
     # reads, alignments, variants, identity
     "reads": reads.lines,
+    "alignments": alignments.lines,
     "variants": variants.lines,
     # counts, cells, taxa, proteins, sequences, signals, images
     "matrices": matrices.lines,
