@@ -23,8 +23,17 @@ def cohort_page(value: dict[str, Json]) -> dict[str, Json]:
 
 
 def _headline(value: dict[str, Json]) -> str:
-    if value["kept"] < value["samples"]:
-        return f"{value['samples'] - value['kept']} of {value['samples']} samples are left out"
+    out, stops = value["samples"] - value["kept"], {"error", "fail"}
+    said = []
+    if out:
+        said.append(f"{out} of {value['samples']} samples {'is' if out == 1 else 'are'} left out")
+    checks = [check for part in value["parts"] for check in part["checks"]]
+    hard = sorted({c["title"] for c in checks if c["hard"] and c["severity"] in stops})
+    if hard:
+        said.append(f"not held: {', '.join(hard)}")
+    if said:
+        words = "; ".join(said)
+        return words[0].upper() + words[1:]
     if value["severity"] in _NOTABLE:
         return "All samples pass; some findings deserve a look"
     return "All samples pass"

@@ -147,14 +147,20 @@ def _axes(plot: Json, y: _Scale) -> Markup:
         parts.append(text(_LEFT - 6, at + 3.5, short_number(mark), "end"))
     parts.append(text((_LEFT + _RIGHT) / 2, HEIGHT - 4, plot["x_label"], "middle", "unit"))
     turned = Markup('<g transform="translate(12 {}) rotate(-90)">{}</g>').format(
-        coordinate((_TOP + _BASE) / 2), text(0, 0, plot["y_label"], "middle", "unit")
+        coordinate((_TOP + _BASE) / 2), _y_label(plot["y_label"])
     )
     return Markup().join([*parts, turned])
 
 
+def _y_label(words: str) -> Markup:
+    """Write the label of the y axis; one that is too long for the axis is set narrower."""
+    room = _BASE - _TOP
+    return text(0, 0, words, "middle", "unit", room if len(words) * 6.4 > room else None)
+
+
 def _x_labels(categories: Sequence[str], x: _Scale) -> list[Markup]:
     if not categories:
-        return [text(x.at(mark), _BASE + 15, short_number(mark), "middle") for mark in x.marks]
+        return [_x_mark(x.at(mark), short_number(mark)) for mark in x.marks]
     every = max(1, math.ceil(len(categories) / _MAX_CATEGORY_LABELS))
     longest = max(len(name) for name in categories)
     room = (_RIGHT - _LEFT) / len(categories) * every / 6.8
@@ -173,6 +179,11 @@ def _x_labels(categories: Sequence[str], x: _Scale) -> list[Markup]:
                 )
             )
     return parts
+
+
+def _x_mark(at: float, words: str) -> Markup:
+    """Label the x axis; the last label moves inwards rather than out of the picture."""
+    return text(min(at, WIDTH - 4.0 * len(words) - 1), _BASE + 15, words, "middle")
 
 
 Point = tuple[float, float, str]

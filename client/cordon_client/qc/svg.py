@@ -22,10 +22,15 @@ def rule(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:
     )
 
 
-def text(x: float, y: float, words: str, anchor: str, kind: str = "tick") -> Markup:
-    """Write words; they are escaped."""
-    return Markup('<text class="{}" x="{}" y="{}" text-anchor="{}">{}</text>').format(
-        kind, coordinate(x), coordinate(y), anchor, words
+def text(
+    x: float, y: float, words: str, anchor: str, kind: str = "tick", squeeze: float | None = None
+) -> Markup:
+    """Write words; they are escaped. squeeze: set them so narrow that they take this much room."""
+    fit = Markup()
+    if squeeze is not None:
+        fit = Markup(' textLength="{}" lengthAdjust="spacingAndGlyphs"').format(coordinate(squeeze))
+    return Markup('<text class="{}" x="{}" y="{}" text-anchor="{}"{}>{}</text>').format(
+        kind, coordinate(x), coordinate(y), anchor, fit, words
     )
 
 

@@ -125,10 +125,10 @@ def value():
 
 def test_lines_of_many_samples_share_one_picture_and_the_broken_one_stands_out(value):
     html = report_html(value)
-    assert html.count("Quality by position</h4>") == 1
+    assert html.count("Quality by position</h3>") == 1
     assert html.count('class="line s') == 12
     assert len(re.findall(r'class="line s\d flagged"', html)) == 1
-    assert "1 of 12 samples are left out" in html
+    assert "<h1>1 of 12 samples is left out; not held: Files readable</h1>" in html
     assert "R2 ends in the middle of a record" in html
     assert "Bases &lt;&amp;&gt;" in html
 
