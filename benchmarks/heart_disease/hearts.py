@@ -106,9 +106,9 @@ def _lines(
 def _spread(of: str, values: npt.NDArray[np.float64]) -> str:
     """Say how many values there are, their mean, standard deviation and range."""
     if values.size < 2:
-        return f"{values.size} {of}"
+        return f"{of}: {values.size}"
     return (
-        f"{values.size} {of}: {values.mean():.3f}, sd {values.std(ddof=1):.3f}, "
+        f"{of}: {values.size}, mean {values.mean():.3f}, sd {values.std(ddof=1):.3f}, "
         f"{values.min():.3f} to {values.max():.3f}"
     )
 

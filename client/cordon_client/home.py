@@ -1,7 +1,7 @@
 """A site's folder: what lies where, and its configuration file.
 
 ```
-site.yaml            name, dataset, limits                    vault/keys/   identity, split key
+site.yaml            name, dataset, limits, performance       vault/keys/   identity, split key
 policy.yaml          what this hospital allows                vault/ledger.db
 gateway/             kit, CA, SuperNode key, Flower's folder  vault/reports/  stay here
 run/vault.sock       the only way from gateway to vault
@@ -13,7 +13,7 @@ The gateway needs `gateway/` and `run/` alone; in containers the rest is not mou
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 SOCKET_PATH_MAX_BYTES = 100
 """Unix socket addresses are limited to 108 bytes on Linux (unix(7)); gRPC needs a few itself."""
+
+
+Device = Literal["cpu", "cuda"]
+"""Where a vault computes clipped sums; its noise is made on the CPU in either case."""
 
 
 class Dataset(StrictModel):
@@ -46,12 +50,19 @@ class Limits(StrictModel):
     message_bytes: Annotated[int, Field(gt=0)] = Field(default=256 * 1024**2, examples=[268435456])
 
 
+class Performance(StrictModel):
+    """What changes speed alone; no study names it, no approval and no ledger entry depends on it."""
+
+    device: Device = Field(default="cpu", examples=["cpu"])
+
+
 class SiteConfig(StrictModel):
     """`site.yaml`: who this hospital is, where its data lies, whose releases it runs."""
 
     name: Slug = Field(examples=["hospital-north"])
     dataset: Dataset
     limits: Limits = Limits()
+    performance: Performance = Performance()
     release_key: KeyText | None = Field(default=None, examples=["ed25519:…"])
 
 

@@ -34,4 +34,12 @@ OPERATION_CODES: dict[str, tuple[str, str]] = {
         "stop the coordinator, then run: cordon coordinator upgrade DIR",
     ),
     "SY071": ("the port for metrics cannot be opened", "choose another port, or stop what uses it"),
+    "SY072": (
+        "site.yaml asks for a CUDA device and there is none that this torch can use",
+        "set performance.device: cpu in site.yaml, or install the CUDA build of torch and a driver",
+    ),
+    "SY073": (
+        "the device does not compute as the privacy proof needs",
+        "set performance.device: cpu in site.yaml, then start the vault again",
+    ),
 }

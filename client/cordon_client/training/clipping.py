@@ -16,6 +16,7 @@ import torch
 
 from cordon_client.models.base import Analytic, Batch
 from cordon_client.training.layers import RULES
+from cordon_client.training.products import ProductTerms
 from cordon_client.training.workspace import Workspace
 from cordon_common.errors import ProtocolError
 
@@ -86,19 +87,35 @@ class OneBackward:
         if block.patients == 0:
             return
         traces = self._passes(Batch(block.inputs, block.labels), block.weights, aux)
-        self._space.restart(total.device)
         with torch.no_grad():
-            terms = [
-                RULES[type(trace.module)](
-                    trace.module, inputs, gradient, block.patients, self._space
-                )
-                for trace, (inputs, gradient) in zip(self._traces, traces, strict=True)
-            ]
+            terms = self._terms(traces, block.patients)
             factor = clip_factors(terms, clip_norm=self._clip_norm)
             dropped = None if float(factor.min()) > 0.0 else factor == 0.0
             pieces = iter(torch.split_with_sizes(total, self._sizes))
             for trace, term in zip(self._traces, terms, strict=True):
                 term.add_to([next(pieces) for _ in range(trace.parameters)], factor, dropped)
+
+    def per_patient(self, block: PatientBlock, aux: Aux = None) -> list[torch.Tensor]:
+        """Return what must depend on a patient alone, to the bit, each [patients, …].
+
+        The input and output gradient of every layer, and gradients where they are written out.
+        """
+        traces = self._passes(Batch(block.inputs, block.labels), block.weights, aux)
+        with torch.no_grad():
+            terms = self._terms(traces, block.patients)
+        found = [values for pair in traces for values in pair]
+        for term in terms:
+            if isinstance(term, ProductTerms):
+                found += term.written
+        # copies: the next pass writes into the same memory
+        return [values.reshape(block.patients, -1).clone() for values in found]
+
+    def _terms(self, traces: list[tuple[torch.Tensor, torch.Tensor]], patients: int) -> list[Terms]:
+        self._space.restart(traces[0][1].device)
+        return [
+            RULES[type(trace.module)](trace.module, inputs, gradient, patients, self._space)
+            for trace, (inputs, gradient) in zip(self._traces, traces, strict=True)
+        ]
 
     def _passes(
         self, batch: Batch, weights: torch.Tensor, aux: Aux

@@ -7,22 +7,25 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from cordon_client.models.flat import FlatWeights
-from cordon_client.models.registry import build
+from cordon_client.models.registry import build, initial_weights
 from cordon_client.training.clipping import float_slack
+from cordon_client.training.device import CPU
 from cordon_client.training.engines import engine_for
 from cordon_client.training.noise import release_over
 from cordon_client.training.packing import PatientIndex, block_rows
+from cordon_client.training.places import check_places
 from cordon_client.training.randomness import draw_aux
 from cordon_client.training.sampling import draw_patients
 from cordon_common.errors import SystemFault
 from cordon_common.privacy.schedule import gradient_grid
 from cordon_common.privacy.sensitivity import FLOAT_SLACK, MAX_PATIENTS
+from cordon_common.protocol.layout import input_columns
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
     from cordon_client.records import Tensors
@@ -80,13 +83,16 @@ class PatientSums:
     Safe for threads: one sum at a time.
     """
 
-    def __init__(self, tensors: Tensors, study: Study) -> None:
+    def __init__(self, tensors: Tensors, study: Study, device: torch.device = CPU) -> None:
         """Build the model and its engine once.
 
+        device: of the passes and sums; drawing who takes part, grid and noise stay on the CPU.
+
         Raises:
-            SystemFault: SY042 when there are more patients than the proof covers.
+            SystemFault: SY042 when there are more patients than the proof covers, SY073 when the
+                device does not compute as the proof needs.
         """
-        model = build(study)
+        model = build(study).to(device)
         cap = study.cohort.max_records_per_patient
         self._one_at_a_time = threading.Lock()
         self._rows = block_rows(study, model.block_rows)
@@ -97,6 +103,21 @@ class PatientSums:
         self._model = model
         self._flat = FlatWeights(model)
         self._engine = engine_for(model, clip_norm=study.training.clip_norm)
+        self._device = device
+        if device.type != "cpu":
+            self._check_device(study)
+
+    def _check_device(self, study: Study) -> None:
+        """Hold the device against the proof at weights that are a function of the study."""
+        start = initial_weights(study)
+        self._flat.load(start + 0.05 * np.cos(np.arange(start.size)))
+        check_places(
+            self._engine,
+            self._model,
+            inputs=len(input_columns(study.cohort)),
+            rows=self._rows,
+            cap=study.cohort.max_records_per_patient,
+        )
 
     def at(self, weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return the sum over a fresh draw of the patients that take part, float64 [dimension].
@@ -109,13 +130,13 @@ class PatientSums:
             ProtocolError: PR008 when the weights do not fit the model.
         """
         taking_part = draw_patients(self._patients, self._sampling)
-        total = torch.zeros(self._flat.size, dtype=torch.float64)
+        total = torch.zeros(self._flat.size, dtype=torch.float64, device=self._device)
         with self._one_at_a_time:
             self._flat.load(weights)
             for block in self._index.blocks(taking_part, rows=self._rows):
-                aux = draw_aux(self._model, len(block.labels))
-                self._engine.add_clipped_sum(total, block, aux)
-        result: npt.NDArray[np.float64] = total.numpy()
+                aux = draw_aux(self._model, len(block.labels), self._device)
+                self._engine.add_clipped_sum(total, block.on(self._device), aux)
+        result: npt.NDArray[np.float64] = total.cpu().numpy()
         return result
 
 

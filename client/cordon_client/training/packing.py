@@ -46,6 +46,13 @@ class PatientBlock:
         """Number of patient places, padding included."""
         return len(self.weights) // self.slots
 
+    def on(self, device: torch.device) -> PatientBlock:
+        """Return the block on a device; itself when it is there."""
+        if self.inputs.device == device:
+            return self
+        inputs, labels = self.inputs.to(device), self.labels.to(device)
+        return PatientBlock(inputs, labels, self.weights.to(device), self.slots)
+
 
 def block_rows(study: Study, most: int) -> int:
     """Return how many records a block of this study has: room for twice a usual draw, 32 to `most`.

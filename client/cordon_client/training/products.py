@@ -45,6 +45,11 @@ class ProductTerms:
             self.roundings += self._bias.shape[1]
         self.mass_square = self.square  # a written vector is one term: nothing cancels
 
+    @property
+    def written(self) -> list[torch.Tensor]:
+        """What is clipped and added as it stands, each [P, …]."""
+        return [self._products] if self._bias is None else [self._products, self._bias]
+
     def add_to(
         self, totals: Sequence[torch.Tensor], factor: torch.Tensor, dropped: torch.Tensor | None
     ) -> None:

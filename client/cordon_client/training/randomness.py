@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from cordon_client.models.base import NORMALS
+from cordon_client.training.device import CPU
 from cordon_client.training.noise import rounded_gaussian
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ _STEPS = 2.0**20
 """Grid steps per standard deviation."""
 
 
-def draw_aux(model: PatientModel, records: int) -> Aux:
+def draw_aux(model: PatientModel, records: int, device: torch.device = CPU) -> Aux:
     """Return fresh standard Gaussian values for every record, or None for a model that needs none.
 
     Guarantee: independent of all records, so a record's loss depends on that record, its own draw
@@ -25,4 +26,4 @@ def draw_aux(model: PatientModel, records: int) -> Aux:
     if not model.normals:
         return None
     values = rounded_gaussian(records * model.normals, std=_STEPS)
-    return {NORMALS: torch.from_numpy(values / _STEPS).view(records, model.normals)}
+    return {NORMALS: torch.from_numpy(values / _STEPS).view(records, model.normals).to(device)}

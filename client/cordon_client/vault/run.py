@@ -31,7 +31,7 @@ def run_vault(home: SiteHome, *, clock: Clock) -> None:
         server = start_server(
             socket, Airlock(state), state.ready, cap_bytes=state.config.limits.message_bytes
         )
-        _LOG.info("vault ready site=%s", state.site)
+        _LOG.info("vault ready site=%s device=%s", state.site, state.config.performance.device)
         serve_until_stopped(server, socket)
     finally:
         state.ledger.close()

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from cordon_client.enrol import load_split_key
-from cordon_client.training.fedavg import release_update
-from cordon_client.training.fedsgd import PatientSums, release_sum
 from cordon_client.training.noise import release
 from cordon_client.training.scoring import score_counts
 from cordon_client.vault.budget import budget_left
@@ -30,15 +28,15 @@ from cordon_client.vault.policy import (
     policy_entry,
 )
 from cordon_client.vault.sum_keys import SumKeys
+from cordon_client.vault.training import Training
 from cordon_common.errors import CordonError, DataError, PolicyRefused, ProtocolError
 from cordon_common.image import image_facts
 from cordon_common.ledger.entries import DataRegistered, QcVerdict, SiteOpened
 from cordon_common.ledger.site import SiteLedger
 from cordon_common.logs import place_of
-from cordon_common.privacy.schedule import release_grid, site_patients_cap, site_weight
+from cordon_common.privacy.schedule import release_grid, site_patients_cap
 from cordon_common.protocol.layout import dimension
 from cordon_common.protocol.parse import open_study
-from cordon_common.protocol.study import FedAvg
 from cordon_common.signing import SigningKey
 
 if TYPE_CHECKING:
@@ -74,10 +72,10 @@ class VaultState:
         self._home = home
         self._clock = clock
         self._config = home.config()
+        self._training = Training(self._config.name, self._config.performance.device)
         self._policy = LivePolicy.load(home.policy_file)
         self._split_key = load_split_key(home)
         self._cohorts: dict[str, StudyCohort] = {}
-        self._sums: dict[str, PatientSums] = {}
         self._studies: dict[tuple[str, str], Study] = {}
         self._loading = threading.Lock()
         self.key = SigningKey.load(home.identity_key)
@@ -197,7 +195,8 @@ class VaultState:
 
         Raises:
             ProtocolError: PR008 wrong arrays; PolicyRefused: PO107 before quality control;
-            CheckFailed: CK101 to CK109 when quality control failed; DataError: DA001 to DA018.
+            CheckFailed: CK101 to CK109 when quality control failed; DataError: DA001 to DA018;
+            SystemFault: SY042, SY073 when the proof does not cover cohort or device.
         """
         expected = {} if slot.phase == "qc" else {"weights": (dimension(study),)}
         given = {name: array.shape for name, array in arrays.items()}
@@ -209,6 +208,8 @@ class VaultState:
         if not any(c.event.purpose == "qc" for c in self.ledger.charges(slot.study)):
             raise PolicyRefused("PO107")
         cohort.qc.require_trainable()
+        if slot.phase == "train":
+            self._training.prepare(study, cohort.train)
 
     def compute(self, study: Study, slot: Slot, event: Event, arrays: Arrays) -> Released:
         """Compute and noise one release; the caller has reserved its cost.
@@ -217,7 +218,7 @@ class VaultState:
         """
         cohort = self.cohort(study)
         if slot.phase == "train":
-            noised = self._trained(study, event, cohort, _weights(arrays))
+            noised = self._training.release(study, event, cohort.train, _weights(arrays))
             return Released({"release": noised})
         grid = release_grid(study)
         if slot.phase == "qc":
@@ -231,19 +232,6 @@ class VaultState:
         verdict = cohort.qc.verdict.as_json()
         self.ledger.record(QcVerdict(study=slot.study, run=slot.run, verdict=verdict))
         return Released({"release": noised}, verdict)
-
-    def _trained(
-        self, study: Study, event: Event, cohort: StudyCohort, weights: npt.NDArray[np.float64]
-    ) -> npt.NDArray[np.int64]:
-        """Return a training release, by the algorithm of the study; its model is built once."""
-        digest = study.digest
-        sums = self._sums.get(digest)
-        if sums is None:
-            sums = self._sums.setdefault(digest, PatientSums(cohort.train, study))
-        if isinstance(study.training, FedAvg):
-            share = site_weight(study, self.site)
-            return release_update(sums, weights, study, event, share=share)
-        return release_sum(sums, weights, study, event)
 
     def after_release(self, study: Study, slot: Slot, arrays: Arrays) -> None:
         """Keep what the hospital wants to read about a finished step; nothing of it leaves.

@@ -12,6 +12,7 @@ from cordon_client.models.registry import FAMILIES, build, initial_weights
 from cordon_client.training.clipping import OneBackward
 from cordon_client.training.engines import engine_for
 from cordon_client.training.packing import PatientBlock
+from cordon_client.training.places import check_places
 from cordon_client.training.randomness import draw_aux
 from cordon_client.training.validation import check_model
 from cordon_common.errors import ProtocolError
@@ -164,6 +165,13 @@ def test_a_records_bits_do_not_depend_on_the_others(study, model):
         for tensor, permuted in zip(one, other, strict=True):
             rows, mixed = (x.reshape(model.block_rows, -1) for x in (tensor, permuted))
             assert torch.equal(rows[order], mixed)
+
+
+@pytest.mark.parametrize("cap", [1, 12])
+def test_every_family_computes_a_patient_alike_in_every_place(study, model, cap):
+    engine = engine_for(model, clip_norm=1.0)
+    width = len(input_columns(study.cohort))
+    check_places(engine, model, inputs=width, rows=model.block_rows, cap=cap)
 
 
 def test_the_autoencoder_clips_the_loss_with_its_latent_draws():
