@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from playwright.sync_api import sync_playwright
 
 from cordon_client.qc.batch import judge_batches, stats_matrix
 from cordon_client.qc.cohort_value import cohort_value
@@ -28,7 +27,6 @@ from cordon_client.qc.run_cohort import CohortCheck, PartQc
 from cordon_client.qc.side_files import CHECKS_NAME, SAMPLES_NAME, side_files
 from cordon_common.qc.profile import builtin_profile
 
-CHROMIUM = ("/usr/bin/chromium", ["--no-sandbox", "--disable-gpu", "--disable-quic"])
 COLUMNS = (
     StatColumn("reads", "Reads", "", "Reads in all files.", 0),
     StatColumn("quality", "Q30", "%", "Bases of quality 30 or better."),
@@ -204,14 +202,6 @@ def cohort_value_plot(plot):
     from cordon_client.qc.cohort_value import plot_value
 
     return plot_value(plot)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as tool:
-        program = tool.chromium.launch(executable_path=CHROMIUM[0], args=CHROMIUM[1])
-        yield program
-        program.close()
 
 
 def opened(browser, page_file, width, **options):
