@@ -45,20 +45,22 @@ class Alternative:
     utility: Utility | None = None
 
     def row(self) -> tuple[str, ...]:
-        """Return table cells: trust model, σ, noise of a site and of the sum, ε, ε alone, AUC."""
+        """Return table cells: trust model, σ, noise of a site and of the sum, ε, ε alone, AUC, range."""
         if self.why_not:
-            return (self.trust_model, "-", "-", "-", "-", "-", "-")
-        auc = "-"
+            return (self.trust_model, *["-"] * 7)
+        auc, span = "-", "-"
         if self.utility is not None:
-            auc = f"{self.utility.auc:.3f} ({self.utility.low:.3f}-{self.utility.high:.3f})"
+            auc = f"{self.utility.auc:.3f}"
+            span = f"{self.utility.low:.2f}-{self.utility.high:.2f}"
         return (
             self.trust_model,
-            f"{self.noise_multiplier:g}",
+            f"{self.noise_multiplier:.4g}",
             f"{self.site_noise:.3g}",
             f"{self.sum_noise:.3g}",
             f"{self.epsilon:.3f}",
             f"{self.epsilon_local:.3f}",
             auc,
+            span,
         )
 
     def as_json(self) -> Json:

@@ -97,7 +97,7 @@ class Plan:
                 str(item.times),
                 str(item.integers),
                 f"{item.noise_multiplier:g}",
-                f"{item.noise_std:.3g} (patient {item.bound:.3g})",
+                f"{item.noise_std:.3g} ({item.bound:.3g})",
                 f"{item.epsilon_once:.3g}",
                 f"{item.epsilon_all:.3g}",
             )

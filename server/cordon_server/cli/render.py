@@ -47,13 +47,23 @@ def plan_view(plan: Plan, others: Sequence[Alternative] = ()) -> RenderableType:
     """Show what a study will cost and reach, before anything is spent."""
     releases = _table(
         "What each site releases",
-        ("release", "times", "numbers", "sigma", "noise", "eps\nonce", "eps\nall"),
+        (
+            "release",
+            "times",
+            "numbers",
+            "sigma",
+            "noise (most\nof a patient)",
+            "eps\nonce",
+            "eps\nall",
+        ),
     )
     for release, _population, *cells in plan.release_rows():
         releases.add_row(release, *cells)
     known = any(site.budget for site in plan.sites)
     left = ("fits", "used", "eps\nleft") if known else ()
-    sites = _table("What it costs each site", ("site", "patients", "eps (PLD)", "eps (RDP)", *left))
+    sites = _table(
+        "What it costs each site", ("site", "patients\nabout", "eps (PLD)", "eps (RDP)", *left)
+    )
     for site_row in plan.site_rows():
         sites.add_row(*(site_row if known else site_row[:4]))
     parts: list[RenderableType] = [
@@ -62,7 +72,7 @@ def plan_view(plan: Plan, others: Sequence[Alternative] = ()) -> RenderableType:
             f"whole study: epsilon {plan.epsilon.pld:.3f} at delta {plan.study.privacy.delta:g} "
             f"per patient and site (cross-check {plan.epsilon.rdp:.3f}); nothing is spent yet"
         ),
-        Text(f"assumes: {assumption(plan.study)}"),
+        Text(f"assumes {_begun(assumption(plan.study))}"),
         *_otherwise(plan),
         Text(),
         releases,
@@ -89,17 +99,19 @@ def _trust_models(plan: Plan, others: Sequence[Alternative]) -> list[RenderableT
         (
             "trust model",
             "sigma",
-            "noise\nof a site",
-            "noise\nof the sum",
+            "noise\nper site",
+            "noise\nin sum",
             "eps",
             "eps\nalone",
             "AUC",
+            "AUC\n(range)",
         ),
     )
     for other in others:
         table.add_row(*other.row())
     reasons = [Text(f"{o.trust_model}: {o.why_not}") for o in others if o.why_not]
-    return [table, *reasons]
+    alone = Text("eps alone: what a site's releases cost if the others' noise does not count.")
+    return [table, alone, *reasons]
 
 
 def _otherwise(plan: Plan) -> list[RenderableType]:
@@ -107,10 +119,14 @@ def _otherwise(plan: Plan) -> list[RenderableType]:
         return []
     return [
         Text(
-            f"otherwise: epsilon {plan.epsilon_local.pld:.3f}, each site's releases by themselves "
-            f"in a sum of {sum_sites(plan.study)} sites"
+            f"if that fails: epsilon {plan.epsilon_local.pld:.3f}, each site's releases by "
+            f"themselves in a sum of {sum_sites(plan.study)} sites"
         )
     ]
+
+
+def _begun(sentence: str) -> str:
+    return sentence[0].lower() + sentence[1:]
 
 
 def campaign_view(view: CampaignView) -> RenderableType:

@@ -38,7 +38,7 @@ def test_a_study_that_cannot_have_a_trust_model_is_told_why(make_study):
     own, masked = alternatives(type(study).model_validate(value, strict=False), simulate=False)
     assert (own.trust_model, own.why_not) == ("local", "")
     assert "dp-fedsgd" in masked.why_not
-    assert masked.row()[1:] == ("-",) * 6
+    assert masked.row()[1:] == ("-",) * 7
     assert masked.as_json()["utility"] is None
 
 
