@@ -81,8 +81,10 @@ def test_the_demo_trains_four_hospitals_and_catches_the_dirty_one(tmp_path):
         assert row["auc"] is None or row["auc_low"] <= row["auc"] <= row["auc_high"]
     assert sum(row["auc"] is not None for row in hospitals.values()) >= 3
     assert outcome["seconds_per_round"] <= 3
-    report = (tmp_path / "d" / "report.html").read_text()
-    assert re.search(r"(src|href)=[\"']https?:", report) is None
+    for page in ("report.html", "audit-report.html"):
+        text = (tmp_path / "d" / page).read_text()
+        assert re.search(r"(src|href)=[\"']https?:", text) is None
+    assert (tmp_path / "d" / "audit-report.pdf").read_bytes().startswith(b"%PDF")
     assert "audit verify: PASS" in told
     assert processes_of(tmp_path) == []
 

@@ -63,6 +63,11 @@ class Federation:
         names = [*self.cohorts, "coordinator"]
         return {name: self.root / "bundles" / f"{name}.zip" for name in names}
 
+    @property
+    def audit_report(self) -> Path:
+        """The audit for a reader; the same as PDF lies beside it."""
+        return self.root / "audit-report.html"
+
     def site(self, name: str) -> Path:
         """A hospital's folder."""
         return self.root / "sites" / name
@@ -116,6 +121,11 @@ class Federation:
         """Verify all bundles together and return the verdict as JSON; a FAIL does not raise."""
         bundles = [str(path) for path in self.bundles.values()]
         return self.read_json("audit", "verify", *bundles, "--json", allow=(0, 1))
+
+    def write_audit_report(self) -> None:
+        """Write what an auditor hands to an ethics board: one page, and the same on paper."""
+        bundles = [str(path) for path in self.bundles.values()]
+        self._call(("audit", "report", *bundles, "-o", str(self.audit_report)), (0, 1))
 
     def run(self, *arguments: str) -> None:
         """Run one `cordon` command in this process, quietly.

@@ -53,6 +53,7 @@ class Outcome:
     hospitals: tuple[HospitalRow, ...]
     audit: AuditOutcome
     report: Path
+    audit_report: Path
     trust_model: str
     rounds: int
     round_seconds: float
@@ -100,6 +101,7 @@ def gather(federation: Federation, campaign: str, *, seconds: float) -> Outcome:
         hospitals=tuple(_hospital(federation, model, name) for name in sorted(federation.cohorts)),
         audit=audit,
         report=federation.root / "report.html",
+        audit_report=federation.audit_report,
         trust_model=model.study.privacy.trust_model,
         rounds=model.study.training.rounds,
         round_seconds=statistics.median(durations) if durations else 0.0,
@@ -136,6 +138,7 @@ def outcome_view(outcome: Outcome) -> RenderableType:
         if len(outcome.hospitals) == 4
         else Text.assemble("audit verify: ", (verdict, style), f" ({count} checks)"),
         Text(f"report: {outcome.report}"),
+        Text(f"audit report: {outcome.audit_report} (and .pdf)"),
         Text(
             f"{outcome.rounds} rounds, {outcome.round_seconds:.2f} s per round (median); "
             f"{outcome.seconds:.0f} s in all"

@@ -88,6 +88,7 @@ def _carry(federation: Federation, started_s: float) -> Outcome:
         federation.export()
         audit = federation.verify()
         (root / "audit.json").write_bytes(canonical_bytes(audit))
+        federation.write_audit_report()
         outcome = gather(federation, campaign, seconds=time.monotonic() - started_s)
         _write_report(federation, outcome)
     return outcome

@@ -83,7 +83,7 @@ def outcome(verdict="PASS", rounds=30, spent=2.0, evaluated=True, trust="local")
         SimpleNamespace(auc=0.9, low=0.8, high=1.0) if evaluated else None,
     )
     audit = SimpleNamespace(verdict=verdict, parts=())
-    return Outcome((row,), audit, Path(), trust, 30, 0.5, 40.0)
+    return Outcome((row,), audit, Path(), Path(), trust, 30, 0.5, 40.0)
 
 
 def test_the_demo_fails_unless_everything_held():
