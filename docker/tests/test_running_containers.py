@@ -68,7 +68,7 @@ def test_the_vault_has_no_network_at_all(federation):
 
 
 def test_the_gateway_reaches_the_relay_and_nothing_else(federation):
-    """One interface, into a network that the engine lets nobody leave; the host itself is nearer."""
+    """One interface, into a network that nobody leaves, and in which the host has no address."""
     gateway = container_of(federation, "gateway")
     pid = inspect(gateway)["State"]["Pid"]
     routes = [line.split() for line in Path(f"/proc/{pid}/net/route").read_text().splitlines()[1:]]
@@ -82,6 +82,12 @@ def test_the_gateway_reaches_the_relay_and_nothing_else(federation):
     }
     assert reached.pop("172.29.80.2") == 0  # its own relay
     assert all(reached.values()), reached  # other hospitals' relays, and an address outside
+    # nobody has the address that an engine gives to its host: a host that had it would refuse
+    asked = "import errno, socket; s = socket.socket(); s.settimeout(5); " + (
+        "print(errno.errorcode[s.connect_ex(('172.29.80.1', 8443))])"
+    )
+    heard = docker("exec", gateway, "python3.11", "-c", asked).stdout.strip()
+    assert heard in {"EHOSTUNREACH", "EAGAIN"}, heard
 
 
 def test_data_are_mounted_read_only_and_in_the_vault_alone(federation):
