@@ -38,12 +38,14 @@ class Image:
 
     projects: tuple[str, ...]
     without: frozenset[str] = _INSTALLERS
+    cuda: bool = False
 
 
 IMAGES = {
     "gateway": Image(("common", "client[gateway]"), _INSTALLERS | _NOT_IN_A_GATEWAY),
     "vault": Image(("common", "client[vault]")),
     "vault-omics": Image(("common", "client[vault,omics]")),
+    "vault-cuda": Image(("common", "client[vault]"), cuda=True),
     "coordinator": Image(("common", "server[postgres]")),
 }
 
@@ -79,6 +81,8 @@ def resolve(image: Image) -> list[Pinned]:
             "--report",
             str(report),
         ]
+        if image.cuda:  # the index's own build of torch, not one that this machine prefers
+            command += ["--isolated"]
         command += ["-c", "constraints.txt", *(f"./{project}" for project in image.projects)]
         subprocess.run(command, cwd=ROOT, check=True)
         return pinned(json.loads(report.read_text()), image.without)

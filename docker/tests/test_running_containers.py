@@ -1,10 +1,14 @@
 """What a hospital's security officer would look at, asserted on the containers that are running."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from consortium import SITES, START_S, UID, docker, inspect, wait_until
+from consortium import DOCKER, SITES, START_S, UID, docker, inspect, wait_until
+
+from cordon_common.signing import SigningKey
 
 PARTS = [("vault", "north"), ("gateway", "north"), ("relay", "north")]
 MEGABYTES = {"vault": 1200, "gateway": 300, "coordinator": 500, "proxy": 160}
@@ -173,6 +177,36 @@ def test_every_installed_file_is_the_one_that_the_build_wrote_down(engine, image
         "grep -E 'cordon_|/flwr/|/torch/' /usr/share/sbom/files.sha256 | sha256sum --check --quiet"
     )
     docker("run", "--rm", "--network", "none", "--entrypoint", "sh", f"cordon/{image}", "-c", check)
+
+
+def test_the_doctor_finds_an_image_on_the_list_that_its_publisher_signed(federation, tmp_path):
+    key, listed = SigningKey.generate(), federation.desk("north") / "releases.json"
+    key.save(tmp_path / "publisher.pem")
+    program = DOCKER / "releases.py"
+    signing = [sys.executable, program, tmp_path / "publisher.pem", listed]
+
+    def sign(*images):
+        listed.unlink(missing_ok=True)
+        subprocess.run([*signing, *images], check=True)
+        listed.chmod(0o644)
+
+    def asked():
+        mount = f"{listed}:/etc/cordon/releases.json:ro"
+        told = federation.sites["north"].compose(
+            *("run", "--rm", "-T", "-v", mount, "desk", "doctor", "/site", "--json"), check=False
+        )
+        (row,) = [row for row in json.loads(told.stdout) if row["check"] == "image"]
+        return row["status"], row["detail"]
+
+    sign("cordon/gateway", "cordon/vault")
+    assert asked() == ("warn", "as built; the list's key is not pinned")
+    pin = f's|^release_key:.*|release_key: "{key.public}"|'
+    docker("exec", container_of(federation, "vault"), "sed", "-i", pin, "/site/site.yaml")
+    status, detail = asked()
+    assert status == "pass", detail
+    assert detail.startswith("as built, and released as cordon/vault ")
+    sign("cordon/gateway")
+    assert asked() == ("fail", "the image is not on the list of releases")
 
 
 def test_the_ledger_names_the_bill_of_materials(federation):
