@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cordon_client.qc.vcf.faults import VcfRule
-from cordon_client.qc.vcf.spec import ANY, FieldType
+from cordon_client.qc.vcf.spec import ANY, FieldType, is_whole
 from cordon_client.qc.vcf.structural import structural_ok
 from cordon_client.qc.vcf.values import QUAL, info_pattern
 
@@ -149,7 +149,7 @@ class BodyChecker:
             and alternative in _SIMPLE
             and ref != alternative
             and (names == _MISSING or names.isalnum())
-            and position.isdigit()
+            and is_whole(position)
             and (quality.isdigit() or QUAL.fullmatch(quality) is not None)
             and self._filters.get(filters, False)
         )
@@ -179,7 +179,7 @@ class BodyChecker:
             yield VcfRule.CHROM
         else:
             self._chroms.add(chrom)
-        if not position.isdigit():
+        if not is_whole(position):
             yield VcfRule.POS
 
     def _names_ok(self, column: bytes) -> bool:
@@ -238,7 +238,7 @@ class BodyChecker:
         )
 
     def _place(self, columns: list[bytes], alternatives: list[bytes]) -> None:
-        if not columns[1].isdigit():
+        if not is_whole(columns[1]):
             return
         position = int(columns[1])
         if self._order.broken(columns[0], position):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from cordon_client.qc.vcf.spec import is_whole
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -143,7 +145,7 @@ def _slow(cells: Cells, record: int, sample: int) -> tuple[int, int]:
     cell = cells.text[cells.starts[record, sample] : cells.ends[record, sample]].tobytes()
     genotype = cell.split(b":", 1)[0].lstrip(b"/|")
     alleles = genotype.replace(b"|", b"/").split(b"/")
-    if not all(allele.isdigit() for allele in alleles):
+    if not all(map(is_whole, alleles)):
         return MISSING, 0
     alternatives = sum(int(allele) > 0 for allele in alleles)
     if len(alleles) == 1:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from cordon_client.qc.vcf.faults import Faults, VcfRule
-from cordon_client.qc.vcf.spec import FIXED_COLUMNS, SPECS, FieldType, Spec
+from cordon_client.qc.vcf.spec import FIXED_COLUMNS, SPECS, FieldType, Spec, is_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -120,7 +120,7 @@ class HeaderReader:
             table[name] = FieldType(pairs[b"Number"].decode(), pairs[b"Type"].decode())
         elif key == b"contig":
             length = pairs.get(b"length", b"")
-            self.header.contigs[name] = int(length) if length.isdigit() else 0
+            self.header.contigs[name] = int(length) if is_whole(length) else 0
 
     def ordered(self, key: bytes, pairs: Mapping[bytes, bytes]) -> None:
         """Check required fields and the order of ID, Number, Type, Description."""
@@ -143,7 +143,7 @@ class HeaderReader:
     def _number_and_type(self, key: bytes, pairs: Mapping[bytes, bytes]) -> None:
         number, kind = pairs.get(b"Number"), pairs.get(b"Type")
         letters = self.header.spec.numbers
-        if number is not None and not number.isdigit() and number.decode("latin-1") not in letters:
+        if number is not None and not is_whole(number) and number.decode("latin-1") not in letters:
             self._fault(VcfRule.META_NUMBER)
         allowed = _TYPES if key == b"FORMAT" else (*_TYPES, b"Flag")
         if kind is not None and kind not in allowed:
@@ -180,7 +180,7 @@ class HeaderReader:
         elif self.header.spec.chrom.fullmatch(name) is None:
             self._fault(VcfRule.META_ID)
         length = pairs.get(b"length")
-        if length is not None and not length.isdigit():
+        if length is not None and not is_whole(length):
             self._fault(VcfRule.META_SYNTAX)
 
     def sample(self, _key: bytes, pairs: Mapping[bytes, bytes]) -> None:

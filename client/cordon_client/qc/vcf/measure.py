@@ -10,6 +10,7 @@ import numpy as np
 
 from cordon_client.qc.vcf import genotypes as gt
 from cordon_client.qc.vcf.alleles import INDEL, SNP, Change, change_of
+from cordon_client.qc.vcf.spec import is_whole
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -112,7 +113,7 @@ def chromosome_of(contig: bytes) -> str:
         return "x"
     if name in _Y:
         return "y"
-    return "autosome" if name.isdigit() and 1 <= int(name) <= 22 else "other"
+    return "autosome" if is_whole(name) and 1 <= int(name) <= 22 else "other"
 
 
 class VcfCounter:
@@ -151,7 +152,7 @@ class VcfCounter:
             chromosome = self._chromosomes[contig] = chromosome_of(contig)
         if chromosome not in _SEX:
             return chromosome
-        position = int(column) if column.isdigit() else 0
+        position = int(column) if is_whole(column) else 0
         low, high = _PSEUDO_AUTOSOMAL
         if chromosome == "x" and not low < position < high:
             return "shared"

@@ -112,6 +112,15 @@ class Spec:
         return free or first.decode("latin-1") in self.structural
 
 
+INTEGER_DIGITS = 10
+"""Integers have 32 bits (section 1.3): none has more digits."""
+
+
+def is_whole(text: bytes | str) -> bool:
+    """Whether a text is a whole number that the format allows, and that may be converted."""
+    return len(text) <= INTEGER_DIGITS and text.isdigit()
+
+
 _FREE_KEY = re.compile(rb"[^\s;=,]+")
 _ALPHANUMERIC = re.compile(rb"[A-Za-z0-9]+")
 # From 4.3, characters with a meaning of their own are written as % and two hexadecimal digits.

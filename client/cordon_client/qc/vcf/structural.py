@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from cordon_client.qc.vcf.spec import INTEGER_DIGITS, is_whole
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -24,7 +26,7 @@ _REPEAT_LISTS = (b"RUS", b"RUL", b"RUC", b"RB")
 _REPEAT_INTERVALS = (b"CIRUC", b"CIRB")
 _AROUND_ZERO = (b"CIPOS", b"CIEND", *_REPEAT_INTERVALS)
 _UNIT = re.compile(rb"[ACGTURYSWKMBDHVNacgturyswkmbdhvn]+")
-_WHOLE = re.compile(rb"[0-9]+(?:\.0*)?")
+_WHOLE = re.compile(rb"([0-9]{1,%d})(?:\.0*)?" % INTEGER_DIGITS)
 _MISSING = b"."
 
 
@@ -95,7 +97,7 @@ def _repeats_ok(kinds: list[bytes], values: Values) -> bool:
     if b"RUS" not in values and b"RUL" not in values:
         return False
     counts = [_at(values, b"RN", i) if b"RN" in values else b"1" for i in repeats]
-    if not all(count.isdigit() or count == _MISSING for count in counts):
+    if not all(is_whole(count) or count == _MISSING for count in counts):
         return True
     units = sum(int(count) for count in counts if count != _MISSING)
     return (
@@ -113,7 +115,7 @@ def _units_ok(values: Values) -> bool:
         return False
     pairs = zip(names, values.get(b"RUL", []), strict=False)
     return all(
-        name == _MISSING or not length.isdigit() or len(name) == int(length)
+        name == _MISSING or not is_whole(length) or len(name) == int(length)
         for name, length in pairs
     )
 
@@ -122,7 +124,6 @@ def _unit_lengths_ok(values: Values) -> bool:
     """Lengths of single units (RUB) come with whole numbers of units, one length for each."""
     if b"RUB" not in values or values[b"RUB"] == [_MISSING]:
         return True
-    counts = values.get(b"RUC", [])
-    if not counts or not all(_WHOLE.fullmatch(count) for count in counts):
-        return False
-    return len(values[b"RUB"]) == sum(int(float(count)) for count in counts)
+    counts = [_WHOLE.fullmatch(count) for count in values.get(b"RUC", [])]
+    whole = [int(count[1]) for count in counts if count]
+    return 0 < len(whole) == len(counts) and len(values[b"RUB"]) == sum(whole)

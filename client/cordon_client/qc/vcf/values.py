@@ -7,13 +7,13 @@ from functools import lru_cache
 from math import comb
 from typing import TYPE_CHECKING
 
-from cordon_client.qc.vcf.spec import NOT_NEGATIVE
+from cordon_client.qc.vcf.spec import INTEGER_DIGITS, NOT_NEGATIVE, is_whole
 
 if TYPE_CHECKING:
     from cordon_client.qc.vcf.spec import FieldType
 
-_INTEGER = r"-?[0-9]+"
-_NATURAL = r"\+?[0-9]+"
+_INTEGER = rf"-?[0-9]{{1,{INTEGER_DIGITS}}}"
+_NATURAL = rf"\+?[0-9]{{1,{INTEGER_DIGITS}}}"
 _EXPONENT = r"(?:[eE][-+]?[0-9]+)?"
 _SPECIAL = r"[iI][nN][fF](?:[iI][nN][iI][tT][yY])?|[nN][aA][nN]"
 _FLOAT = rf"[-+]?(?:[0-9]+\.?[0-9]*{_EXPONENT}|\.[0-9]+{_EXPONENT}|{_SPECIAL})"
@@ -42,7 +42,7 @@ def expected(number: str, alternatives: int, ploidy: int) -> int | None:
     ploidy: chromosome copies of the sample. Number G means one value for each genotype:
     choose(alleles + ploidy - 1, ploidy).
     """
-    if number.isdigit():
+    if is_whole(number):
         return int(number)
     if number in {"A", "R"}:
         return alternatives + (number == "R")

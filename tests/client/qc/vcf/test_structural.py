@@ -9,11 +9,11 @@ from cordon_client.qc.vcf.read import VcfReader
 META = '##FORMAT=<ID=GT,Number=1,Type=String,Description="x">'
 
 
-def faults(tmp_path, record, *, version="4.4", meta=META):
+def faults(tmp_path, record, *, version="4.4", meta=META, position="100"):
     alt, info, form, sample = record
     path = tmp_path / "x.vcf"
     columns = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tone"
-    body = "\t".join(["chr1", "100", ".", "T", alt, ".", ".", info, form, sample])
+    body = "\t".join(["chr1", position, ".", "T", alt, ".", ".", info, form, sample])
     path.write_text("\n".join([f"##fileformat=VCFv{version}", meta, columns, body]) + "\n")
     reader = VcfReader(path, lambda _: None)
     for _ in reader.blocks():
@@ -120,3 +120,38 @@ def test_a_type_with_a_subtype_is_a_structural_variant(tmp_path):
         assert VcfRule.META_ID in faults(
             tmp_path, ("G", ".", "GT", "0/1"), version=version, meta=meta
         )
+
+
+MANY = "9" * 5000
+"""More digits than Python converts; no number of the format has more than ten."""
+
+
+@pytest.mark.parametrize("version", ["4.2", "4.4"])
+def test_a_position_of_any_length_is_a_fault_and_ends_nothing(tmp_path, version):
+    plain = ("G", ".", "GT", "0/1")
+    assert faults(tmp_path, plain, version=version, position=MANY) == {VcfRule.POS}
+    assert faults(tmp_path, plain, version=version, position="2147483647") == set()
+
+
+@pytest.mark.parametrize(
+    "info", [f"RN={MANY};RUS=CAG", f"RUS=CAG;RUL={MANY}", f"RUS=CAG;RUC={MANY};RUB=3", f"END={MANY}"],
+    ids=["RN", "RUL", "RUC", "END"],
+)  # fmt: skip
+def test_a_number_of_any_length_in_info_is_a_fault_and_ends_nothing(tmp_path, info):
+    assert faults(tmp_path, ("<CNV:TR>", f"SVLEN=3;{info}", "GT", "0/1"))
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        (f"##contig=<ID=chr1,length={MANY}>", VcfRule.META_SYNTAX),
+        (f'##INFO=<ID=XX,Number={MANY},Type=Integer,Description="x">', VcfRule.META_NUMBER),
+    ],
+)
+def test_a_number_of_any_length_in_the_header_is_a_fault_and_ends_nothing(tmp_path, line, fault):
+    found = faults(tmp_path, ("G", "XX=1", "GT", "0/1"), meta=f"{META}\n{line}")
+    assert fault in found
+
+
+def test_a_genotype_of_any_length_is_a_fault_and_ends_nothing(tmp_path):
+    assert VcfRule.GENOTYPE in faults(tmp_path, ("G", ".", "GT", f"{MANY}/1"))
