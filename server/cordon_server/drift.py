@@ -3,38 +3,25 @@
 A contrast is a set of cells (everything up to an edge, one category, the missing cells …). Its
 share at a site is compared with the median share of the other sites, each site counting once:
 pooled by size, or averaged, one faulty site would become part of everybody's reference. The limit
-is a z-test whose variance holds the sampling of n patients, the privacy noise of the cells, and the
-noise of n, at the site and at the reference; Bonferroni over all contrasts and sites of the study
-keeps false alarms near ALPHA per study (contrasts overlap, which helps; rare cells, which hurt; a test
-simulates it).
+is what the largest of all such differences stays below in 99 of 100 studies of equal sites, by
+simulation at the sites' own sizes, cells and noise (`chance`).
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from statistics import NormalDist, median
 from typing import TYPE_CHECKING
 
-from cordon_common.qc.summary import (
-    LABEL,
-    MISSING_NEGATIVE,
-    MISSING_POSITIVE,
-    OUT_OF_RANGE,
-    UNKNOWN,
-    Estimate,
-)
+import numpy as np
+
+from cordon_server.chance import deviation_limit, null_of
+from cordon_server.shares import contrast_matrix, contrasts, differences, side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cordon_common.qc.summary import HistogramSpec, NoisyHistogram, QcSummary
-
-ALPHA = 0.01
-"""Nominal share of studies with a false alarm where all sites draw from one distribution."""
-
-_READABLE = 4.0
-"""A site's number of patients must be this many standard deviations of its noise, at least."""
+    from cordon_common.qc.summary import QcSummary
+    from cordon_server.shares import Panel, SideBySide
 
 
 @dataclass(frozen=True)
@@ -55,93 +42,34 @@ class Deviation:
         return max(0.0, abs(self.difference) - self.limit)
 
 
-@dataclass(frozen=True)
-class _Share:
-    value: float
-    variance: float
-
-
 def deviations(summaries: Mapping[str, QcSummary]) -> dict[str, list[Deviation]]:
     """Compare every readable site with the others, feature by feature.
 
     Guarantee: pure and deterministic. A site whose number of patients drowns in noise is in no
     comparison, and has an empty list; so has every site when fewer than two are readable.
     """
-    readable = {site: s for site, s in summaries.items() if _labelled(s) is not None}
+    seen = side_by_side(summaries)
     result: dict[str, list[Deviation]] = {site: [] for site in summaries}
-    if len(readable) < 2:
+    if len(seen.sites) < 2:
         return result
-    specs = next(iter(readable.values())).histograms
-    contrasts = {name: _contrasts(histogram.spec) for name, histogram in specs.items()}
-    comparisons = len(readable) * sum(len(sets) for sets in contrasts.values())
-    z = NormalDist().inv_cdf(1 - ALPHA / (2 * comparisons))
-    for name, sets in contrasts.items():
-        if not sets:
-            continue
-        shares = {
-            site: {contrast: _share(summary, name, cells) for contrast, cells in sets.items()}
-            for site, summary in readable.items()
-        }
-        for site in readable:
-            result[site].append(_furthest(site, name, shares, z))
+    z = deviation_limit(null_of(seen))
+    for panel in seen.panels:
+        if contrasts(panel.spec):
+            for site, deviation in zip(seen.sites, _furthest(panel, seen, z), strict=True):
+                result[site].append(deviation)
     return result
 
 
-def _labelled(summary: QcSummary) -> Estimate | None:
-    """Return the number of patients with a known outcome; None when noise hides it."""
-    estimate = summary.histograms[LABEL].estimate("positive", "negative")
-    return estimate if estimate.value >= _READABLE * estimate.std else None
-
-
-def _contrasts(spec: HistogramSpec) -> dict[str, tuple[str, ...]]:
-    """Name the sets of cells that are compared."""
-    if spec.kind == "fate":
-        return {}  # how much was excluded is each site's own story
-    if spec.kind == "label":
-        return {"positive": ("positive",)}
-    sets: dict[str, tuple[str, ...]] = {"missing": (MISSING_POSITIVE, MISSING_NEGATIVE)}
-    if spec.kind == "category":
-        sets |= {cell: (cell,) for cell in spec.cells[:-3]}
-        sets["unknown category"] = (UNKNOWN,)
-    else:
-        inner = range(1, len(spec.edges) - 1)
-        sets |= {f"below {spec.edges[i]:g}": spec.cells[:i] for i in inner}
-        sets["out of range"] = (OUT_OF_RANGE,)
-    return sets
-
-
-def _share(summary: QcSummary, name: str, cells: tuple[str, ...]) -> _Share:
-    """Return the share of patients in the cells and its variance (delta method)."""
-    histogram: NoisyHistogram = summary.histograms[name]
-    n = summary.histograms[LABEL].estimate("positive", "negative")
-    inside = histogram.estimate(*cells)
-    share = inside.value / n.value
-    bounded = min(1.0, max(0.0, share))
-    # At 0 or 1 the plug-in variance of sampling would vanish; one patient either way remains.
-    smoothed = (bounded * n.value + 1) / (n.value + 2)
-    sampling = smoothed * (1 - smoothed) / n.value
-    noise = (inside.std**2 + (bounded * n.std) ** 2) / n.value**2
-    return _Share(share, sampling + noise)
-
-
-def _furthest(
-    site: str, feature: str, shares: Mapping[str, Mapping[str, _Share]], z: float
-) -> Deviation:
-    others = [shares[other] for other in shares if other != site]
-    found: list[Deviation] = []
-    for contrast, own in shares[site].items():
-        reference = _median([other[contrast] for other in others])
-        limit = z * math.sqrt(own.variance + reference.variance)
-        found.append(Deviation(feature, contrast, own.value - reference.value, limit))
-    return max(found, key=lambda deviation: abs(deviation.difference) - deviation.limit)
-
-
-def _median(shares: list[_Share]) -> _Share:
-    """Return the median and its variance: pi/2 times that of the mean (normal, large samples).
-
-    The factor is below pi/2 for few shares, so the variance is on the safe side; up to two shares
-    the median is the mean.
-    """
-    mean_variance = sum(share.variance for share in shares) / len(shares) ** 2
-    factor = 1.0 if len(shares) <= 2 else math.pi / 2
-    return _Share(median(share.value for share in shares), factor * mean_variance)
+def _furthest(panel: Panel, seen: SideBySide, z: float) -> list[Deviation]:
+    chosen = contrast_matrix(panel.spec)
+    found = differences(panel, seen.patients, seen.patients_std, chosen)
+    names = list(contrasts(panel.spec))
+    return [
+        Deviation(panel.spec.name, names[at], float(value[at]), float(z * std[at]))
+        for value, std, at in zip(
+            found.value,
+            found.std,
+            (np.abs(found.value) - z * found.std).argmax(axis=-1),
+            strict=True,
+        )
+    ]

@@ -1,39 +1,18 @@
 """The gate: a site's own hard failures exclude, contradictions wait, drift only warns."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
+from summaries import HEART, HEART_SITES, PASSED, federation, released, verdict
 
 from cordon_client.qc.tabular import run_table_qc
 from cordon_common.privacy.calibrate import resolve
 from cordon_common.privacy.schedule import planned_events, release_grid
-from cordon_common.protocol.parse import load_study
-from cordon_common.qc.summary import FATE, LABEL, SHARE, decode, encode, qc_layout
-from cordon_common.qc.verdict import CohortVerdict, ReasonCode, Severity
-from cordon_server.drift import deviations
+from cordon_common.qc.summary import LABEL, decode, qc_layout
+from cordon_common.qc.verdict import ReasonCode, Severity
 from cordon_server.gate import Action, SiteReport, decide
 
-ROOT = Path(__file__).resolve().parents[2]
-HEART = load_study(ROOT / "configs" / "studies" / "heart-disease.yaml")
 SITES = ("cleveland", "hungarian", "switzerland", "va")
-
-
-PASSED = dict.fromkeys(
-    ("cohort.patients", "cohort.classes", "cohort.excluded", "cohort.identifiers"), "pass"
-)
-
-
-def verdict(**changes):
-    fields = {
-        "profile": "clinical-table.v1",
-        "severity": "pass",
-        "checks": PASSED,
-        "reasons": [],
-        "may_train": True,
-    }
-    return CohortVerdict.from_json(fields | changes)
 
 
 FAILED = verdict(
@@ -44,44 +23,8 @@ FAILED = verdict(
 )
 
 
-def released(vector, rng, *, noise_std):
-    """Read a vector as the coordinator would after noise of a given size was added."""
-    layout = qc_layout(HEART)
-    gamma = 2.0**20
-    noisy = np.rint((vector + rng.normal(0, noise_std, len(vector))) * gamma).astype(np.int64)
-    return decode(layout, noisy, grid_per_unit=gamma, noise_std_grid=noise_std * gamma)
-
-
-def draw(rng, patients, *, positive=0.5, faults=None):
-    """Draw the exact vector of a site whose patients spread evenly over each feature's cells.
-
-    faults: per feature, the probabilities of its cells.
-    """
-    layout = qc_layout(HEART)
-    positives = rng.binomial(patients, positive)
-    counts = {LABEL: np.array([positives, patients - positives, 0])}
-    for spec in layout.histograms:
-        if spec.name == FATE:
-            counts[FATE] = np.eye(len(spec.cells), dtype=np.int64)[0] * patients
-        elif spec.name != LABEL:
-            usual = np.ones(len(spec.cells))
-            usual[-3:] = 0.1
-            chances = (faults or {}).get(spec.name, usual / usual.sum())
-            counts[spec.name] = rng.multinomial(patients, chances)
-    return encode(layout, {name: units.astype(np.int64) * SHARE for name, units in counts.items()})
-
-
 def report(site, summary, own=None):
     return SiteReport(site, own or verdict(), summary)
-
-
-def federation(rng, *, noise_std=2.0, sizes=(300, 250, 130, 200), **faulty):
-    reports = []
-    for index, patients in enumerate(sizes):
-        options = faulty if index == 0 else {}
-        vector = draw(rng, patients, **options)
-        reports.append(report(f"site-{index}", released(vector, rng, noise_std=noise_std)))
-    return reports
 
 
 @pytest.fixture
@@ -195,28 +138,6 @@ def test_a_site_with_swapped_prevalence_is_seen(rng):
     assert site.reasons == (ReasonCode.PREVALENCE,)
 
 
-def test_equal_sites_are_hardly_ever_told_apart(rng):
-    """At most ALPHA = 1 % of studies; 200 studies give 7 or more with probability 0.4 %."""
-    alarms = 0
-    for noise_std in (0.5, 3.0, 10.0, 30.0):
-        for _ in range(50):
-            found = deviations({r.site: r.summary for r in federation(rng, noise_std=noise_std)})
-            alarms += any(d.excess > 0 for site in found.values() for d in site)
-    assert alarms <= 6
-
-
-def test_where_noise_drowns_a_site_nothing_is_said_about_it(rng):
-    reports = federation(rng, sizes=(20, 250, 130, 200), noise_std=30.0)
-    found = deviations({r.site: r.summary for r in reports})
-    assert found["site-0"] == []
-    assert found["site-1"]
-
-
-def test_one_site_alone_is_compared_with_nobody(rng):
-    (only,) = federation(rng, sizes=(300,))
-    assert deviations({"site-0": only.summary}) == {"site-0": []}
-
-
 def test_a_faulty_large_site_does_not_become_the_reference(rng):
     """The fault sits at the site with most patients; the small honest ones are not accused."""
     layout = {spec.name: spec for spec in qc_layout(HEART).histograms}
@@ -231,7 +152,7 @@ def test_a_faulty_large_site_does_not_become_the_reference(rng):
 
 def test_a_copy_of_cleveland_with_its_outcome_turned_around_is_reviewed_and_no_other_site(tmp_path):
     """Real hospitals, the noise of the study's own plan, eight draws of it."""
-    folder = ROOT.parent / "shared" / "data" / "heart_disease" / "sites"
+    folder = HEART_SITES
     if not folder.is_dir():
         pytest.skip("the shared data folder is not there")
     study = resolve(HEART)
@@ -278,7 +199,7 @@ def test_the_decision_is_the_same_in_any_order_and_has_a_json_form(rng):
 
 def test_four_real_hospitals_all_train_and_their_differences_are_shown(rng):
     """Honest case mix (Swiss prevalence 93 %, no cholesterol there) warns and excludes nobody."""
-    folder = ROOT.parent / "shared" / "data" / "heart_disease" / "sites"
+    folder = HEART_SITES
     if not folder.is_dir():
         pytest.skip("the shared data folder is not there")
     reports = []

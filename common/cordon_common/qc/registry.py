@@ -21,7 +21,10 @@ from cordon_common.qc.vcf_checks import CHECKS as VARIANT_CHECKS
 from cordon_common.qc.verdict import CheckClass, ReasonCode, Scope
 
 CROSS_SITE = "cross-site"
-_BEYOND_NOISE = "ten points beyond what n, cells and noise explain in 99 of 100 studies"
+_BEYOND_NOISE = (
+    "ten points beyond the largest difference of equal sites in 99 of 100 studies, simulated from n, "
+    "cells and noise"
+)
 
 
 def _cross_site(check: str, reason: ReasonCode, unit: str, wording: Wording) -> CheckSpec:

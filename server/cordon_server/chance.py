@@ -1,0 +1,168 @@
+"""What sites that draw from one distribution show by chance: limits by simulation.
+
+The null: every site's patients fall into a feature's cells with the same chances, which are the
+median shares of the sites as they are (each site once), at the sites' own noised sizes and under
+their own privacy noise. Everything that enters has been released, so this costs no privacy. The
+generator's seed is the SHA-256 of what enters: whoever has the releases gets the same limits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cordon_common.canonical import canonical_bytes
+from cordon_server.shares import READABLE, Panel, contrast_matrix, differences
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy.typing as npt
+
+    from cordon_common.qc.summary import HistogramSpec
+    from cordon_server.shares import SideBySide
+
+    Array = npt.NDArray[np.float64]
+
+ALPHA = 0.01
+"""Share of studies with a false alarm where all sites draw from one distribution."""
+
+DRAWS = 2000
+_MOST_PANELS = 64
+"""Of more histograms than this, so many are simulated, evenly spaced."""
+
+_DIGITS = 6
+
+
+@dataclass(frozen=True)
+class Law:
+    """A histogram under the null. chances: of its cells; std: of a cell's noise, per site."""
+
+    spec: HistogramSpec
+    chances: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Null:
+    """Sites of the same distribution; everything that a limit follows from.
+
+    patients: per site, of known outcome; the law of the outcome comes first. panels: how many
+    histograms the study compares, of which `laws` may be a part.
+    """
+
+    patients: tuple[int, ...]
+    label: Law
+    laws: tuple[Law, ...]
+    panels: int
+
+    @property
+    def comparisons(self) -> int:
+        """Number of contrasts over all sites and histograms of the study."""
+        sizes = [len(contrast_matrix(law.spec)) for law in self.laws]
+        return round(len(self.patients) * sum(sizes) * self.panels / len(sizes))
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Draws of one histogram at every site, and of the sites' noised numbers of patients.
+
+    panel.counts: float64 [draws, sites, cells]; patients: float64 [draws, sites].
+    """
+
+    law: Law
+    panel: Panel
+    patients: Array
+    patients_std: Array
+
+
+def null_of(seen: SideBySide) -> Null:
+    """Take the sites' middle for the distribution of all of them."""
+    compared = [panel for panel in seen.panels if panel.spec.kind != "fate"]
+    label = next(panel for panel in compared if panel.spec.kind == "label")
+    step = max(1, -(-len(compared) // _MOST_PANELS))
+    return Null(
+        patients=tuple(max(1, round(n)) for n in seen.patients.tolist()),
+        label=_law(label, seen.patients),
+        laws=tuple(_law(panel, seen.patients) for panel in compared[::step]),
+        panels=len(compared),
+    )
+
+
+def _law(panel: Panel, patients: Array) -> Law:
+    middle = np.clip(np.median(panel.counts / patients[:, None], axis=0), 0.0, None)
+    if panel.spec.kind == "label":
+        middle[-1] = 0.0  # patients of unknown outcome are in no histogram of a feature
+    whole = float(middle.sum())
+    chances = middle / whole if whole > 0 else np.full(len(middle), 1 / len(middle))
+    return Law(
+        panel.spec,
+        tuple(round(chance, _DIGITS) for chance in chances.tolist()),
+        tuple(round(std, _DIGITS) for std in panel.std.tolist()),
+    )
+
+
+def draws(null: Null) -> Iterator[Draw]:
+    """Draw what the sites of the null may send, one histogram at a time."""
+    seed = _seed(null)
+    label = _sample(null, null.label, seed, 0)
+    std = label.std * np.sqrt(2)
+    patients = np.maximum(label.counts[..., :2].sum(axis=-1), READABLE * std)
+    for index, law in enumerate(null.laws):
+        outcome = law.spec.kind == "label"
+        panel = label if outcome else _sample(null, law, seed, index + 1)
+        yield Draw(law, panel, patients, std)
+
+
+def _seed(null: Null) -> int:
+    value = {
+        "patients": null.patients,
+        "laws": [[law.spec.name, law.chances, law.std] for law in (null.label, *null.laws)],
+    }
+    return int.from_bytes(hashlib.sha256(canonical_bytes(value)).digest())
+
+
+def _sample(null: Null, law: Law, seed: int, index: int) -> Panel:
+    rng = np.random.default_rng([seed, index])
+    chances = np.array(law.chances)
+    std = np.array(law.std)
+    sizes = np.broadcast_to(np.array(null.patients), (DRAWS, len(null.patients)))
+    exact = rng.multinomial(sizes, chances / chances.sum())
+    noise = rng.standard_normal(exact.shape) * std[:, None]
+    return Panel(law.spec, exact + noise, std)
+
+
+@lru_cache(maxsize=64)
+def deviation_limit(null: Null, alpha: float = ALPHA) -> float:
+    """Return how many standard deviations the largest difference of equal sites stays below.
+
+    In 1 - alpha of studies. Guarantee: deterministic. With more histograms than are simulated,
+    their largest differences are pooled, each at alpha / histograms, and the normal limit is a
+    floor, for so far out draws are few.
+    """
+    found = largest_deviations(null)
+    if len(null.laws) == null.panels:
+        return float(np.quantile(found.max(axis=0), 1 - alpha, method="higher"))
+    pooled = float(np.quantile(found, 1 - alpha / null.panels, method="higher"))
+    return max(pooled, normal_limit(null.comparisons, alpha))
+
+
+@lru_cache(maxsize=8)
+def largest_deviations(null: Null) -> Array:
+    """Return the largest |difference| / std of each simulated histogram: float64 [laws, draws]."""
+    return np.stack(
+        [
+            differences(d.panel, d.patients, d.patients_std, contrast_matrix(d.law.spec)).largest
+            for d in draws(null)
+        ]
+    )
+
+
+def normal_limit(comparisons: int, alpha: float = ALPHA) -> float:
+    """Return the limit were all differences normal and all comparisons unrelated (Bonferroni)."""
+    return NormalDist().inv_cdf(1 - alpha / (2 * comparisons))
