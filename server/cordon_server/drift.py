@@ -29,12 +29,14 @@ class Deviation:
     """The contrast of one feature in which a site is furthest from the others.
 
     difference: site's share minus the median share of the others, in [-1, 1] up to noise.
+    cells: of the histogram whose patients make up the share.
     """
 
     feature: str
     contrast: str
     difference: float
     limit: float
+    cells: tuple[str, ...]
 
     @property
     def excess(self) -> float:
@@ -63,9 +65,9 @@ def deviations(summaries: Mapping[str, QcSummary]) -> dict[str, list[Deviation]]
 def _furthest(panel: Panel, seen: SideBySide, z: float) -> list[Deviation]:
     chosen = contrast_matrix(panel.spec)
     found = differences(panel, seen.patients, seen.patients_std, chosen)
-    names = list(contrasts(panel.spec))
+    named = list(contrasts(panel.spec).items())
     return [
-        Deviation(panel.spec.name, names[at], float(value[at]), float(z * std[at]))
+        Deviation(panel.spec.name, named[at][0], float(value[at]), float(z * std[at]), named[at][1])
         for value, std, at in zip(
             found.value,
             found.std,

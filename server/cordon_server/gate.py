@@ -15,7 +15,8 @@ from cordon_common.qc.checks import judge
 from cordon_common.qc.clinical_checks import CLINICAL_TABLE
 from cordon_common.qc.crosssite import Orientation, effects_of, is_turned, orientations
 from cordon_common.qc.registry import REGISTRY
-from cordon_common.qc.summary import LABEL, Estimate
+from cordon_common.qc.shown import Shown, shown_of
+from cordon_common.qc.summary import LABEL, LABEL_CELLS, Estimate
 from cordon_common.qc.verdict import CheckClass, CohortVerdict, ReasonCode, Scope, Severity, worst
 from cordon_server.drift import Deviation, deviations
 
@@ -53,8 +54,8 @@ class SiteReport:
 class GateDecision:
     """The decision about one site. warnings: cross-site findings, for people to read.
 
-    agreement: of its effects with the other sites', in standard deviations; None where it cannot
-    be read.
+    shown: what of its summary may be displayed. agreement: of its effects with the other sites', in
+    standard deviations; None where it cannot be read.
     """
 
     site: str
@@ -63,26 +64,36 @@ class GateDecision:
     reasons: tuple[ReasonCode, ...]
     warnings: tuple[Deviation, ...]
     kept: Estimate
+    shown: Shown
     agreement: float | None = None
 
     def as_json(self) -> dict[str, Json]:
-        """Return the JSON value for the coordinator's log and reports."""
+        """Return the JSON value for the coordinator's store and reports.
+
+        Numbers of patients that may not be displayed are None; which way they differ stays.
+        """
+        kept = {"estimate": round(self.kept.value), "noise_std": round(self.kept.std, 1)}
         return {
             "site": self.site,
             "action": self.action.value,
             "severity": self.severity.value,
             "reasons": [reason.value for reason in self.reasons],
-            "warnings": [
-                {
-                    "feature": warning.feature,
-                    "contrast": warning.contrast,
-                    "difference": round(warning.difference, 3),
-                    "limit": round(warning.limit, 3),
-                }
-                for warning in self.warnings
-            ],
+            "warnings": [self._warning(warning) for warning in self.warnings],
             "agreement": None if self.agreement is None else round(self.agreement, 2),
-            "kept": {"estimate": round(self.kept.value), "noise_std": round(self.kept.std, 1)},
+            "kept": kept if self.shown.kept else None,
+        }
+
+    def _warning(self, found: Deviation) -> dict[str, Json]:
+        # a share tells its cells and, beside a shown cell, how many patients have an outcome
+        told = self.shown.allows(found.feature, *found.cells) and self.shown.allows(
+            LABEL, *LABEL_CELLS[:2]
+        )
+        return {
+            "feature": found.feature,
+            "contrast": found.contrast,
+            "direction": "more" if found.difference > 0 else "fewer",
+            "difference": round(found.difference, 3) if told else None,
+            "limit": round(found.limit, 3) if told else None,
         }
 
 
@@ -160,6 +171,7 @@ def _decide_site(study: Study, report: SiteReport, seen: _Together, ruled: Actio
         reasons=tuple(sorted(set(reasons))),
         warnings=warnings,
         kept=report.summary.kept,
+        shown=shown_of(report.summary, study.qc.disclosure.min_cell),
         agreement=None if orientation is None else orientation.z,
     )
 

@@ -197,6 +197,22 @@ def test_the_decision_is_the_same_in_any_order_and_has_a_json_form(rng):
     assert value["warnings"][0]["feature"] == LABEL
 
 
+def test_a_difference_that_would_tell_a_suppressed_cell_is_told_without_its_size(rng):
+    """Nobody lacks cholesterol here and half do elsewhere: the size would tell how many do."""
+    cells = next(spec for spec in qc_layout(HEART).histograms if spec.name == "chol").cells
+    half = np.array([*[0.5 / (len(cells) - 2)] * (len(cells) - 2), 0.25, 0.25])
+    whole = np.array([*[1.0] * (len(cells) - 3), 0, 0, 0]) / (len(cells) - 3)
+    reports = []
+    for index, chances in enumerate((whole, half, half, half)):
+        vector = draw(rng, 250, faults={"chol": chances})
+        reports.append(report(f"site-{index}", released(vector, rng, noise_std=1.0)))
+    value = decide(HEART, reports).sites[0].as_json()
+    (found,) = (w for w in value["warnings"] if w["feature"] == "chol")
+    assert (found["contrast"], found["direction"]) == ("missing", "fewer")
+    assert (found["difference"], found["limit"]) == (None, None)
+    assert value["kept"] is None  # nobody was left out: all patients and the kept are the same
+
+
 def test_four_real_hospitals_all_train_and_their_differences_are_shown(rng):
     """Honest case mix (Swiss prevalence 93 %, no cholesterol there) warns and excludes nobody."""
     folder = HEART_SITES

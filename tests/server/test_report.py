@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
@@ -15,14 +16,15 @@ from hypothesis import strategies as st
 
 from cordon_common.errors import ProtocolError, UsageError
 from cordon_common.privacy.accounting import study_epsilon
-from cordon_common.qc.fates import KEPT_FATES, PatientFate
+from cordon_common.qc.fates import KEPT_FATES, RECORD_FATE_TEXT, PatientFate
+from cordon_common.qc.shown import shown_of
 from cordon_common.qc.summary import FATE, LABEL
 from cordon_server.phases.quality import read_summary
 from cordon_server.report import charts, page
 from cordon_server.report.extra import read_audit, read_local
 from cordon_server.report.model import report_model
 from cordon_server.report.render import render
-from cordon_server.report.sites import patient_counts
+from cordon_server.report.sites import kept_patients, patient_counts
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 
@@ -230,11 +232,51 @@ def test_patients_are_counted_by_least_squares_over_both_histograms(finished):
     assert found[""].std < fates.estimate().std
 
 
+def summaries_of(federation):
+    return {
+        reply.site: read_summary(federation.study, reply.arrays["release"])
+        for reply in federation.open().journal.replies("qc")
+    }
+
+
 def test_the_kept_patients_never_exceed_all_patients(finished):
-    for site in model_of(finished).sites:
-        assert site.kept.value <= site.patients.value
-        assert abs(site.kept.value - 120) < 5 * site.kept.std
+    for summary in summaries_of(finished).values():
+        kept = kept_patients(summary)
+        assert kept.value <= patient_counts(summary)[""].value
+        assert abs(kept.value - 120) < 5 * kept.std
     assert len(KEPT_FATES) == 3
+
+
+def test_page_and_json_show_nothing_that_is_suppressed(finished):
+    model, summaries = model_of(finished), summaries_of(finished)
+    hidden = 0
+    for site in model.sites:
+        summary = summaries[site.site]
+        shown = shown_of(summary)
+        assert (site.patients is None, site.kept is None) == (not shown.patients, not shown.kept)
+        for text, estimate in site.excluded:
+            (fate,) = (f for f in PatientFate if RECORD_FATE_TEXT.get(f.value) == text)
+            assert (estimate is None) == (not shown.allows(FATE, fate.value))
+        for found in site.features:
+            cells = summary.histograms[found.feature].spec.cells
+            named = dict(zip(cells, found.shares, strict=False))
+            hidden += sum(share is None for share in named.values())
+            assert all(
+                (s is None) == (not shown.allows(found.feature, c)) for c, s in named.items()
+            )
+            assert (found.missing is None) == (not shown.allows(found.feature, *cells[-2:]))
+            assert (found.strange is None) == (not shown.allows(found.feature, cells[-3]))
+    assert hidden
+    assert render(model).count('class="withheld"') == hidden
+
+
+def test_a_hospital_of_few_patients_is_told_apart_from_one_without_a_summary(finished):
+    model = model_of(finished)
+    few = replace(model.sites[0], patients=None, kept=None)
+    assert page.hospital_row(few, model).patients == "below 10"
+    silent = replace(few, summarised=False, excluded=())
+    assert page.hospital_row(silent, model).patients == "-"
+    assert page.hospital_row(silent, model).excluded == ("no summary",)
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-2, 1e6), st.integers(2, 9))

@@ -38,6 +38,17 @@ class Gate(StrictModel):
     under_review: Literal["wait", "train"] = Field(default="wait", examples=["wait"])
 
 
+class Disclosure(StrictModel):
+    """What reports may show of the noised results, beyond what the noise protects.
+
+    min_cell: numbers of fewer patients are not shown, nor others that would tell them.
+    max_share: a number over several hospitals is not shown when one of them brings a larger part.
+    """
+
+    min_cell: int = Field(default=10, ge=3, le=100, examples=[10])
+    max_share: float = Field(default=0.8, ge=0.5, lt=1, examples=[0.8])
+
+
 class Qc(StrictModel):
     """Quality control: the versioned profile, and what duplicates under other ids lead to."""
 
@@ -48,6 +59,7 @@ class Qc(StrictModel):
     )
     duplicate_patients: Literal["warn", "exclude"] = Field(default="warn", examples=["warn"])
     histogram_bins: int = Field(default=10, ge=2, le=50, examples=[10])
+    disclosure: Disclosure = Disclosure()
     gate: Gate
 
 
@@ -274,8 +286,14 @@ class Study(StrictModel):
         return self
 
     def as_json(self) -> dict[str, Json]:
-        """Return the JSON value that is canonicalised, hashed and signed (defaults written out)."""
+        """Return the JSON value that is canonicalised, hashed and signed.
+
+        Defaults are written out, but for fields younger than the first signed studies: left out
+        at their default, they leave the digests of those studies as they were.
+        """
         value: dict[str, Json] = self.model_dump(mode="json")
+        if self.qc.disclosure == Disclosure():
+            del value["qc"]["disclosure"]
         return value
 
     @model_validator(mode="after")

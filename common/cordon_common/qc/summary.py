@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from cordon_common.canonical import Json
     from cordon_common.protocol.dictionary import Measured
     from cordon_common.protocol.study import Study
 
@@ -36,8 +35,6 @@ FATE, LABEL = "(patients)", "(outcome)"
 OUT_OF_RANGE, UNKNOWN = "out of range", "unknown"
 MISSING_POSITIVE, MISSING_NEGATIVE = "missing, positive", "missing, negative"
 LABEL_CELLS = ("positive", "negative", "missing")
-SUPPRESSED_BELOW = 10
-"""Cells that show fewer patients than this are not displayed (k = 10)."""
 
 _WEIGHT_STEPS = 64
 
@@ -227,17 +224,6 @@ class NoisyHistogram:
         chosen = [self.spec.cells.index(cell) for cell in (cells or self.spec.cells)]
         return Estimate(float(self.counts[chosen].sum()), self.std * math.sqrt(len(chosen)))
 
-    def shown(self, suppressed_below: int = SUPPRESSED_BELOW) -> dict[str, int | None]:
-        """Return what a person may read: rounded counts, None below the limit.
-
-        Post-processing of a private release, so it changes no guarantee; it keeps readers from
-        taking noise for a handful of patients.
-        """
-        return {
-            cell: round(count) if count >= suppressed_below else None
-            for cell, count in zip(self.spec.cells, self.counts.tolist(), strict=True)
-        }
-
 
 @dataclass(frozen=True)
 class NoisyEffects:
@@ -264,23 +250,6 @@ class QcSummary:
     def patients(self) -> Estimate:
         """Patients in the file, kept or not."""
         return self.histograms[FATE].estimate()
-
-    def as_json(self) -> Json:
-        """Return the JSON value for storage and reports; small cells suppressed."""
-        return {
-            "kind": "qc-summary.v1",
-            "suppressed_below": SUPPRESSED_BELOW,
-            "histograms": [
-                {
-                    "name": name,
-                    "kind": histogram.spec.kind,
-                    "edges": list(histogram.spec.edges),
-                    "noise_std": round(histogram.std, 2),
-                    "cells": histogram.shown(),
-                }
-                for name, histogram in self.histograms.items()
-            ],
-        }
 
 
 def decode(

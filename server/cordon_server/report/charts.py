@@ -267,14 +267,17 @@ def lollipops(rows: Sequence[tuple[str, float, float | None]], title: str) -> Ma
     return _svg(640, height, title, parts, kind="chart wide")
 
 
-def sparkline(shares: Sequence[float], band: float, clear: float, title: str) -> Markup:
-    """Draw a tiny histogram; bars below `clear` bands of noise are faint."""
+def sparkline(shares: Sequence[float | None], band: float, clear: float, title: str) -> Markup:
+    """Draw a tiny histogram; bars below `clear` bands of noise are faint, suppressed ones dashed."""
     count = max(len(shares), 1)
     width = 110 / count
-    top = max([*shares, 1.5 * band, 1e-6])
+    top = max([*(share for share in shares if share is not None), 1.5 * band, 1e-6])
     y = Scale(0, top, 32, 2)
     parts = [box((0, y(band)), (110, 32 - y(band)), "noise")]
     for i, share in enumerate(shares):
+        if share is None:
+            parts.append(box((width * i + 1, 25), (width - 2, 7), "withheld", "suppressed"))
+            continue
         end = y(max(share, 0.0))
         style = "bar" if share > clear * band else "bar faint"
         parts.append(box((width * i + 0.5, end), (width - 1, 32 - end), style))

@@ -156,8 +156,8 @@ def hospital_row(site: SiteFacts, model: ReportModel) -> HospitalRow:
         outcome=site.outcome,
         kind=_OUTCOME_KIND.get(site.outcome, "bad"),
         rounds=f"{site.rounds} of {rounds} rounds",
-        patients=plus_minus(site.patients),
-        kept=f"{plus_minus(site.kept)} used" if site.kept else "",
+        patients=_patients(site, model.study.qc.disclosure.min_cell),
+        kept=f"{plus_minus(site.kept)} used" if site.kept else _unsaid(site),
         excluded=_excluded(site, clear_of_noise(len(model.sites) * len(site.excluded))),
         local_excluded=tuple(told),
         epsilon=f"{site.epsilon:.3f}",
@@ -177,15 +177,25 @@ def _fate_text(reason: str) -> str:
     return known.get(reason, reason)
 
 
+def _patients(site: SiteFacts, min_cell: int) -> str:
+    return (
+        f"below {min_cell}" if site.summarised and not site.patients else plus_minus(site.patients)
+    )
+
+
+def _unsaid(site: SiteFacts) -> str:
+    return "how many are used is suppressed" if site.patients else ""
+
+
 def _excluded(site: SiteFacts, clear: float) -> Texts:
-    if site.patients is None:
+    if not site.summarised:
         return ("no summary",)
     shown = tuple(
         f"{estimate.value:.0f} ± {Z95 * estimate.std:.0f}: {reason}"
         for reason, estimate in site.excluded
-        if estimate.value > clear * estimate.std
+        if estimate is not None and estimate.value > clear * estimate.std
     )
-    return shown or ("nobody beyond what noise would show",)
+    return shown or ("no reason beyond what noise and suppression hide",)
 
 
 def plus_minus(estimate: Estimate | None) -> str:
@@ -351,29 +361,35 @@ def clear_of_noise(cells: int) -> float:
 
 
 def _is_telling(found: FeatureCells, clear: float) -> bool:
-    highest = max(found.shares, default=0.0)
+    highest = max((share for share in found.shares if share is not None), default=0.0)
     return bool(
         found.differs
         or highest > clear * found.share_std
-        or found.missing > clear * found.missing_std
-        or found.strange > clear * found.strange_std
+        or (found.missing or 0.0) > clear * found.missing_std
+        or (found.strange or 0.0) > clear * found.strange_std
     )
 
 
 def _cell(found: FeatureCells, title: str, clear: float) -> MatrixCell:
-    plain, warn = [], []
-    band = Z95 * found.missing_std
-    if found.missing > clear * found.missing_std:
-        plain.append(f"{percent(min(found.missing, 1))} ± {100 * band:.0f} missing")
-    elif band < _READABLE_BAND:
-        plain.append(f"missing: at most {percent(min(max(found.missing, 0) + band, 1))}")
-    if found.strange > clear * found.strange_std:
+    plain, warn = list(_missing(found, clear)), []
+    if found.strange is not None and found.strange > clear * found.strange_std:
         strange = f"{percent(min(found.strange, 1))} ± {100 * Z95 * found.strange_std:.0f}"
         warn.append(f"{strange} impossible or unknown")
     if found.differs:
         warn.append(f"differs: {found.differs}")
     spark = charts.sparkline(found.shares, Z95 * found.share_std, clear / Z95, title)
     return MatrixCell(spark, tuple(plain), tuple(warn))
+
+
+def _missing(found: FeatureCells, clear: float) -> Texts:
+    if found.missing is None:
+        return ()
+    band = Z95 * found.missing_std
+    if found.missing > clear * found.missing_std:
+        return (f"{percent(min(found.missing, 1))} ± {100 * band:.0f} missing",)
+    if band < _READABLE_BAND:
+        return (f"missing: at most {percent(min(max(found.missing, 0) + band, 1))}",)
+    return ()
 
 
 def matrix_note(model: ReportModel) -> str:
@@ -388,7 +404,10 @@ def matrix_note(model: ReportModel) -> str:
         f"The noise of one bar, in per cent of the hospital's patients (95 %): {told}. "
         "Many features share one small part of the privacy budget, so in small hospitals little "
         "of a single feature can be seen from outside; each hospital sees all of it in its own "
-        "local report."
+        "local report. Dashed bars are suppressed: they stand for fewer than "
+        f"{model.study.qc.disclosure.min_cell} patients by the noised count, or would let a reader "
+        "work out another one that does. The noise protects patients; this keeps readers from "
+        "taking noise for a handful of them."
     )
 
 

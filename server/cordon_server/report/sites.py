@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from cordon_common.evaluation import estimate_auc
 from cordon_common.privacy.accounting import study_epsilon
 from cordon_common.qc.fates import KEPT_FATES, RECORD_FATE_TEXT, PatientFate, RecordFate
+from cordon_common.qc.shown import shown_of
 from cordon_common.qc.summary import (
     FATE,
     LABEL,
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from cordon_common.evaluation import ScoreHistogram
     from cordon_common.privacy.events import Event
     from cordon_common.protocol.study import Study
-    from cordon_common.qc.summary import QcSummary
+    from cordon_common.qc.shown import Shown
+    from cordon_common.qc.summary import NoisyHistogram, QcSummary
     from cordon_server.journal import Journal, SiteReply
     from cordon_server.report.extra import LocalFacts, LocalReports
 
@@ -58,15 +60,16 @@ class FeatureCells:
     """A feature's noised histogram at a site, as shares of the site's patients.
 
     shares: of the value cells, each with noise of standard deviation `share_std`. missing, strange
-    (out of range or unknown) with theirs. differs: what the gate found against the others, or "".
+    (out of range or unknown) with theirs. None: suppressed. differs: what the gate found against the
+    others, or "".
     """
 
     feature: str
-    shares: tuple[float, ...]
+    shares: tuple[float | None, ...]
     share_std: float
-    missing: float
+    missing: float | None
     missing_std: float
-    strange: float
+    strange: float | None
     strange_std: float
     differs: str
 
@@ -75,6 +78,7 @@ class FeatureCells:
 class SiteFacts:
     """One hospital. patients, kept: noised numbers; excluded: noised numbers by reason.
 
+    summarised: its quality summary came; numbers that are None all the same are suppressed.
     failures: (phase, round, code) of answers that did not come or were not used.
     """
 
@@ -83,9 +87,10 @@ class SiteFacts:
     outcome: str
     severity: str
     reasons: tuple[str, ...]
+    summarised: bool
     patients: Estimate | None
     kept: Estimate | None
-    excluded: tuple[tuple[str, Estimate], ...]
+    excluded: tuple[tuple[str, Estimate | None], ...]
     features: tuple[FeatureCells, ...]
     rounds: int
     epsilon: float
@@ -101,7 +106,10 @@ class SiteFacts:
         for name in ("patients", "kept", "evaluated"):
             value[name] = None if value[name] is None else vars(value[name])
         value["features"] = [vars(item) for item in self.features]
-        value["excluded"] = {reason: vars(estimate) for reason, estimate in self.excluded}
+        value["excluded"] = {
+            reason: None if estimate is None else vars(estimate)
+            for reason, estimate in self.excluded
+        }
         return value
 
 
@@ -142,11 +150,9 @@ def _site(study: Study, site: str, replies: Sequence[SiteReply], known: _Known) 
     summary = _summary(study, replies)
     spent = study_epsilon(known.events, study.privacy.delta, study.privacy.trust_model)
     reasons = [str(reason) for reason in known.decision.get("reasons", [])]
+    told = _told(summary, study.qc.disclosure.min_cell) if summary else _NOTHING
     differs = {
-        str(
-            item["feature"]
-        ): f"{item['contrast']}: {100 * item['difference']:+.0f} points against the others"
-        for item in known.decision.get("warnings", [])
+        str(item["feature"]): _difference(item) for item in known.decision.get("warnings", [])
     }
     return SiteFacts(
         site=site,
@@ -154,10 +160,11 @@ def _site(study: Study, site: str, replies: Sequence[SiteReply], known: _Known) 
         outcome=_outcome(known, replies),
         severity=str(known.decision.get("severity", "")),
         reasons=tuple(reason.replace("_", " ") for reason in reasons),
-        patients=patient_counts(summary)[""] if summary else None,
-        kept=_kept(summary) if summary else None,
-        excluded=_excluded(summary) if summary else (),
-        features=_features(summary, differs) if summary else (),
+        summarised=summary is not None,
+        patients=told.patients,
+        kept=told.kept,
+        excluded=told.excluded,
+        features=tuple(replace(f, differs=differs.get(f.feature, "")) for f in told.features),
         rounds=known.rounds,
         epsilon=spent.pld,
         epsilon_rdp=spent.rdp,
@@ -165,6 +172,12 @@ def _site(study: Study, site: str, replies: Sequence[SiteReply], known: _Known) 
         failures=tuple((reply.phase, reply.round, reply.code) for reply in replies if reply.code),
         local=known.local,
     )
+
+
+def _difference(warning: dict[str, Json]) -> str:
+    if warning["difference"] is None:
+        return f"{warning['contrast']}: {warning['direction']} than at the others"
+    return f"{warning['contrast']}: {100 * warning['difference']:+.0f} points against the others"
 
 
 def _outcome(known: _Known, replies: Sequence[SiteReply]) -> str:
@@ -231,7 +244,7 @@ def patient_counts(summary: QcSummary) -> dict[str, Estimate]:
     return counts
 
 
-def _kept(summary: QcSummary) -> Estimate:
+def kept_patients(summary: QcSummary) -> Estimate:
     """Return the noised number of patients who passed quality control, never above the whole."""
     counts = patient_counts(summary)
     fates, label = summary.histograms[FATE], summary.histograms[LABEL].estimate()
@@ -241,34 +254,60 @@ def _kept(summary: QcSummary) -> Estimate:
     return Estimate(min(value, counts[""].value), math.sqrt(kept - kept**2 / whole))
 
 
-def _excluded(summary: QcSummary) -> tuple[tuple[str, Estimate], ...]:
+@dataclass(frozen=True)
+class _Told:
+    """What a report tells of one summary."""
+
+    patients: Estimate | None = None
+    kept: Estimate | None = None
+    excluded: tuple[tuple[str, Estimate | None], ...] = ()
+    features: tuple[FeatureCells, ...] = ()
+
+
+_NOTHING = _Told()
+
+
+def _told(summary: QcSummary, min_cell: int) -> _Told:
+    shown = shown_of(summary, min_cell)
     counts = patient_counts(summary)
-    return tuple(
-        (RECORD_FATE_TEXT[RecordFate(fate.value)], counts[fate.value])
-        for fate in PatientFate
-        if fate not in KEPT_FATES
+    return _Told(
+        patients=counts[""] if shown.patients else None,
+        kept=kept_patients(summary) if shown.kept else None,
+        excluded=tuple(
+            (
+                RECORD_FATE_TEXT[RecordFate(fate.value)],
+                counts[fate.value] if shown.allows(FATE, fate.value) else None,
+            )
+            for fate in PatientFate
+            if fate not in KEPT_FATES
+        ),
+        features=_features(summary, shown, max(counts[""].value, 1.0)),
     )
 
 
-def _features(summary: QcSummary, differs: dict[str, str]) -> tuple[FeatureCells, ...]:
+def _features(summary: QcSummary, shown: Shown, total: float) -> tuple[FeatureCells, ...]:
     rows = []
-    total = max(patient_counts(summary)[""].value, 1.0)
     for name, histogram in summary.histograms.items():
         if histogram.spec.kind not in {"number", "category"}:
             continue
-        odd = histogram.estimate(OUT_OF_RANGE if histogram.spec.kind == "number" else UNKNOWN)
-        values = histogram.counts.tolist()[:-3]  # the last cells: strange, and twice missing
-        missing = histogram.estimate(MISSING_POSITIVE, MISSING_NEGATIVE)
+
+        def share(*cells: str, name: str = name, found: NoisyHistogram = histogram) -> float | None:
+            return found.estimate(*cells).value / total if shown.allows(name, *cells) else None
+
+        strange = OUT_OF_RANGE if histogram.spec.kind == "number" else UNKNOWN
+        missing = (MISSING_POSITIVE, MISSING_NEGATIVE)
+        one = histogram.std / total
         rows.append(
             FeatureCells(
                 feature=name,
-                shares=tuple(value / total for value in values),
-                share_std=histogram.std / total,
-                missing=missing.value / total,
-                missing_std=missing.std / total,
-                strange=odd.value / total,
-                strange_std=odd.std / total,
-                differs=differs.get(name, ""),
+                # the last cells: strange, and twice missing
+                shares=tuple(share(cell) for cell in histogram.spec.cells[:-3]),
+                share_std=one,
+                missing=share(*missing),
+                missing_std=one * math.sqrt(2),
+                strange=share(strange),
+                strange_std=one,
+                differs="",
             )
         )
     return tuple(rows)

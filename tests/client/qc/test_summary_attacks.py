@@ -6,6 +6,7 @@ import pytest
 from cordon_client.qc.tabular import run_table_qc
 from cordon_common.privacy.calibrate import resolve
 from cordon_common.privacy.schedule import planned_events, release_grid
+from cordon_common.qc.shown import shown_of
 from cordon_common.qc.summary import decode, qc_layout
 
 DRAWS = 400
@@ -53,11 +54,33 @@ def test_a_patient_who_is_written_twice_changes_nothing_that_leaves(target):
 def test_no_smallest_or_largest_value_leaves(target):
     """Every released number is a count on public cells, or a sum of values clipped to [-1, 1]."""
     study, found = target
-    layout, gamma = qc_layout(study), 1.0
+    layout = qc_layout(study)
+    counted = sum(len(spec.cells) for spec in layout.histograms)
+    assert len(found["whole"]) == counted + len(layout.effects.columns)
+    for spec in layout.histograms:
+        assert not {"min", "max"} & {cell.lower() for cell in spec.cells}
+        assert spec.edges == () or len(spec.edges) == len(spec.cells) - 2
+
+
+def test_what_may_be_displayed_of_a_real_cohort_tells_no_small_count(target):
+    study, found = target
+    layout = qc_layout(study)
     read = decode(
-        layout, np.rint(found["whole"]).astype(np.int64), grid_per_unit=gamma, noise_std_grid=1.0
+        layout,
+        np.rint(found["whole"] * 64).astype(np.int64),
+        grid_per_unit=64.0,
+        noise_std_grid=1.0,
     )
-    assert set(read.as_json()) == {"kind", "suppressed_below", "histograms"}
-    for histogram in read.as_json()["histograms"]:
-        assert set(histogram) == {"name", "kind", "edges", "noise_std", "cells"}
-        assert all(cell is None or cell >= 10 for cell in histogram["cells"].values())
+    shown = shown_of(read)
+    for name, histogram in read.histograms.items():
+        hidden = [
+            count
+            for cell, count in zip(histogram.spec.cells, histogram.counts, strict=True)
+            if not shown.allows(name, cell)
+        ]
+        assert not hidden or (len(hidden) >= 2 and sum(hidden) >= 10)
+        assert all(
+            count >= 10
+            for cell, count in zip(histogram.spec.cells, histogram.counts, strict=True)
+            if shown.allows(name, cell)
+        )

@@ -8,6 +8,7 @@ import pytest
 from cordon_common.errors import ProtocolError
 from cordon_common.protocol.dictionary import NumberFeature
 from cordon_common.qc.fates import PatientFate
+from cordon_common.qc.shown import shown_of
 from cordon_common.qc.summary import (
     FATE,
     LABEL,
@@ -105,19 +106,9 @@ def test_negative_noise_is_neither_clipped_nor_shown(study):
     noisy = np.full(layout.dimension, -7, dtype=np.int64)
     summary = decode(layout, noisy, grid_per_unit=1.0, noise_std_grid=5.0)
     assert summary.kept.value == -21
-    assert set(summary.histograms["x"].shown().values()) == {None}
-
-
-def test_cells_below_ten_patients_are_not_displayed(study):
-    layout = qc_layout(study)
-    noisy = np.arange(layout.dimension, dtype=np.int64)
-    summary = decode(layout, noisy, grid_per_unit=1.0, noise_std_grid=1.0)
-    assert list(summary.histograms[LABEL].shown().values()) == [None, None, 10]
-    assert summary.as_json()["histograms"][1]["cells"] == {
-        "positive": None,
-        "negative": None,
-        "missing": 10,
-    }
+    shown = shown_of(summary)
+    assert not any(shown.allows("x", cell) for cell in summary.histograms["x"].spec.cells)
+    assert (shown.patients, shown.kept) == (False, False)
 
 
 @pytest.mark.parametrize(
