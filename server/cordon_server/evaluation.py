@@ -8,9 +8,10 @@ import numpy as np
 
 from cordon_common.evaluation import ScoreHistogram, estimate_auc, from_release
 from cordon_common.privacy.schedule import planned_events, release_grid
+from cordon_common.qc.dominance import dominates
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -28,28 +29,39 @@ def read_histogram(study: Study, released: npt.NDArray[np.int64]) -> ScoreHistog
 
 
 def auc_facts(study: Study, histogram: ScoreHistogram) -> dict[str, Json]:
-    """Return AUC, interval and class sizes as JSON; AUC is None when the noise hides it."""
+    """Return AUC, interval and class sizes as JSON.
+
+    The AUC is None when the noise hides it, the class sizes when either is suppressed as small.
+    """
     estimate = estimate_auc(histogram, confidence=study.evaluation.confidence)
+    sizes = (estimate.positives, estimate.negatives)
+    positives, negatives = sizes if min(sizes) >= study.qc.disclosure.min_cell else (None, None)
     return {
         "auc": estimate.auc,
         "low": estimate.low,
         "high": estimate.high,
         "confidence": estimate.confidence,
-        "positives": estimate.positives,
-        "negatives": estimate.negatives,
+        "positives": positives,
+        "negatives": negatives,
         "noise_std": histogram.noise_std,
     }
 
 
 def evaluate_sites(study: Study, released: Mapping[str, npt.NDArray[np.int64]]) -> dict[str, Json]:
-    """Evaluate the model at each site and over all sites together."""
+    """Evaluate the model at each site and over all sites together (None: no number of all's)."""
     histograms = {site: read_histogram(study, released[site]) for site in sorted(released)}
     sites: dict[str, Json] = {site: auc_facts(study, h) for site, h in histograms.items()}
-    if not histograms:
-        return {"sites": sites, "together": None}
-    first, *rest = histograms.values()
-    together = sum(rest, start=first)
-    return {"sites": sites, "together": auc_facts(study, together)}
+    together = sum_of_sites(study, list(histograms.values()))
+    return {"sites": sites, "together": together and auc_facts(study, together)}
+
+
+def sum_of_sites(study: Study, histograms: Sequence[ScoreHistogram]) -> ScoreHistogram | None:
+    """Add the sites' histograms; None when one site brings most of the held-out patients."""
+    held_out = [float(h.positives.sum() + h.negatives.sum()) for h in histograms]
+    if dominates(held_out, study.qc.disclosure.max_share):
+        return None
+    first, *rest = histograms
+    return sum(rest, start=first)
 
 
 def roc_points(histogram: ScoreHistogram) -> list[tuple[float, float]]:

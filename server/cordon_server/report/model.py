@@ -11,7 +11,7 @@ from cordon_server import optimizer
 from cordon_server.biomarkers import Coefficient, coefficients
 from cordon_server.journal import Journal, RoundRecord
 from cordon_server.report.privacy import PrivacyFacts, privacy_facts
-from cordon_server.report.sites import Evaluated, SiteFacts, evaluated, site_facts
+from cordon_server.report.sites import Evaluated, SiteFacts, evaluated_together, site_facts
 from cordon_server.spending import site_events
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ class ReportModel:
     """One campaign, ready to be shown; parts that do not exist yet are None or empty.
 
     coordinator: fingerprint of the key that signed the study. meaning: what the ε that was spent
-    means in plain sentences. software: versions by who runs them.
+    means in plain sentences. together: None also when one hospital brings most of the held-out
+    patients. software: versions by who runs them.
     """
 
     study: Study
@@ -84,7 +85,7 @@ def report_model(
             privacy.worst_events, study.privacy.delta, study.privacy.trust_model
         ).sentences,
         sites=site_facts(study, journal, local),
-        together=evaluated(study, replies),
+        together=evaluated_together(study, replies),
         rounds=rounds,
         coefficients=()
         if weights is None

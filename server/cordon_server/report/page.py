@@ -7,7 +7,6 @@ from statistics import NormalDist, median
 from typing import TYPE_CHECKING
 
 from cordon_common.errors import error_for
-from cordon_common.protocol.dictionary import NumberFeature
 from cordon_common.protocol.study import assumption
 from cordon_common.qc.fates import RECORD_FATE_TEXT
 from cordon_common.signing import PublicKey
@@ -20,10 +19,9 @@ if TYPE_CHECKING:
     from cordon_common.qc.summary import Estimate
     from cordon_server.journal import RoundRecord
     from cordon_server.report.model import ReportModel
-    from cordon_server.report.sites import Evaluated, FeatureCells, SiteFacts
+    from cordon_server.report.sites import Evaluated, SiteFacts
 
 Z95 = 1.959964
-_READABLE_BAND = 0.3
 Texts = tuple[str, ...]
 _STATUS = {
     "finished": ("finished", "good", "The campaign has finished; the model is final."),
@@ -54,6 +52,8 @@ def tiles(model: ReportModel) -> tuple[Tile, ...]:
     auc = Tile("AUC over all hospitals", "not yet", "no evaluation so far")
     if together is not None:
         auc = Tile("AUC over all hospitals", auc_text(together), interval_text(together))
+    elif is_dominated(model):
+        auc = Tile("AUC over all hospitals", "not shown", "it is nearly one hospital's alone")
     return (
         Tile(
             "Hospitals that trained",
@@ -184,7 +184,7 @@ def _patients(site: SiteFacts, min_cell: int) -> str:
 
 
 def _unsaid(site: SiteFacts) -> str:
-    return "how many are used is suppressed" if site.patients else ""
+    return "used: suppressed" if site.patients else ""
 
 
 def _excluded(site: SiteFacts, clear: float) -> Texts:
@@ -256,6 +256,12 @@ def forest_rows(model: ReportModel) -> list[charts.ForestRow]:
 def performance_text(model: ReportModel) -> str:
     """Say in a sentence how good the model is."""
     found = model.together
+    if is_dominated(model):
+        return (
+            "No AUC over all hospitals is shown: one of them brings more than "
+            f"{percent(model.study.qc.disclosure.max_share)} of the held-out patients, so it would be "
+            "that hospital's in all but name."
+        )
     if found is None or found.auc is None or found.low is None or found.high is None:
         return "The noise hides how well the model works: there are too few held-out patients."
     return (
@@ -265,6 +271,11 @@ def performance_text(model: ReportModel) -> str:
         f"({percent(found.confidence)} interval, privacy noise included); the best estimate is "
         f"{percent(found.auc, 1)}."
     )
+
+
+def is_dominated(model: ReportModel) -> bool:
+    """Tell whether there is no result over all hospitals because one brings most of it."""
+    return model.together is None and any(site.evaluated for site in model.sites)
 
 
 def coefficient_rows(model: ReportModel) -> list[tuple[str, float, float | None]]:
@@ -314,101 +325,9 @@ def gate_rows(model: ReportModel) -> tuple[GateRow, ...]:
     return tuple(rows)
 
 
-@dataclass(frozen=True)
-class MatrixCell:
-    """A feature at a hospital. plain: texts to read; warn: texts to look at."""
-
-    spark: Markup
-    plain: Texts
-    warn: Texts
-
-
-@dataclass(frozen=True)
-class MatrixRow:
-    """A feature over all hospitals; telling: something stands clear of the noise."""
-
-    feature: str
-    unit: str
-    cells: tuple[MatrixCell, ...]
-    telling: bool
-
-
-def matrix(model: ReportModel) -> tuple[Texts, tuple[MatrixRow, ...]]:
-    """Lay out features by hospitals."""
-    sites = [site for site in model.sites if site.features]
-    features = model.study.cohort.measured
-    clear = clear_of_noise(sum(len(f.shares) + 2 for s in sites for f in s.features))
-    rows = []
-    for number, feature in enumerate(features):
-        found = [site.features[number] for site in sites]
-        rows.append(
-            MatrixRow(
-                feature.name,
-                feature.unit if isinstance(feature, NumberFeature) else "category",
-                tuple(
-                    _cell(item, f"{feature.name} at {site.site}", clear)
-                    for item, site in zip(found, sites, strict=True)
-                ),
-                any(_is_telling(item, clear) for item in found),
-            )
-        )
-    return tuple(site.site for site in sites), tuple(rows)
-
-
 def clear_of_noise(cells: int) -> float:
     """Return how many standard deviations a cell needs, so that in 20 reports about 1 errs once."""
     return NormalDist().inv_cdf(1 - 0.05 / max(cells, 1))
-
-
-def _is_telling(found: FeatureCells, clear: float) -> bool:
-    highest = max((share for share in found.shares if share is not None), default=0.0)
-    return bool(
-        found.differs
-        or highest > clear * found.share_std
-        or (found.missing or 0.0) > clear * found.missing_std
-        or (found.strange or 0.0) > clear * found.strange_std
-    )
-
-
-def _cell(found: FeatureCells, title: str, clear: float) -> MatrixCell:
-    plain, warn = list(_missing(found, clear)), []
-    if found.strange is not None and found.strange > clear * found.strange_std:
-        strange = f"{percent(min(found.strange, 1))} ± {100 * Z95 * found.strange_std:.0f}"
-        warn.append(f"{strange} impossible or unknown")
-    if found.differs:
-        warn.append(f"differs: {found.differs}")
-    spark = charts.sparkline(found.shares, Z95 * found.share_std, clear / Z95, title)
-    return MatrixCell(spark, tuple(plain), tuple(warn))
-
-
-def _missing(found: FeatureCells, clear: float) -> Texts:
-    if found.missing is None:
-        return ()
-    band = Z95 * found.missing_std
-    if found.missing > clear * found.missing_std:
-        return (f"{percent(min(found.missing, 1))} ± {100 * band:.0f} missing",)
-    if band < _READABLE_BAND:
-        return (f"missing: at most {percent(min(max(found.missing, 0) + band, 1))}",)
-    return ()
-
-
-def matrix_note(model: ReportModel) -> str:
-    """Say how much a reader can see through the noise of the quality summary."""
-    bands = [
-        (site.site, 100 * Z95 * site.features[0].share_std) for site in model.sites if site.features
-    ]
-    if not bands:
-        return ""
-    told = ", ".join(f"{band:.0f} at {site}" for site, band in bands)
-    return (
-        f"The noise of one bar, in per cent of the hospital's patients (95 %): {told}. "
-        "Many features share one small part of the privacy budget, so in small hospitals little "
-        "of a single feature can be seen from outside; each hospital sees all of it in its own "
-        "local report. Dashed bars are suppressed: they stand for fewer than "
-        f"{model.study.qc.disclosure.min_cell} patients by the noised count, or would let a reader "
-        "work out another one that does. The noise protects patients; this keeps readers from "
-        "taking noise for a handful of them."
-    )
 
 
 def training_charts(model: ReportModel) -> tuple[Markup, Markup]:

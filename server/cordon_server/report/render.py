@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from cordon_server.report import charts, page
+from cordon_server.report import charts, matrix, page
 
 if TYPE_CHECKING:
     from cordon_server.report.extra import AuditOutcome
@@ -49,7 +49,7 @@ def _head(model: ReportModel) -> dict[str, Any]:
     word, kind, sentence = page.status(model)
     study = model.study
     contents = [("privacy", "Privacy"), ("hospitals", "Hospitals")]
-    contents += [("performance", "Performance")] if model.together else []
+    contents += [("performance", "Performance")] if page.forest_rows(model) else []
     contents += [("biomarkers", "Biomarkers")] if model.coefficients else []
     contents += [("quality", "Data quality")] if page.gate_rows(model) else []
     contents += [("training", "Training")] if model.rounds else []
@@ -162,7 +162,7 @@ def _coefficients(model: ReportModel) -> dict[str, Any]:
 
 def _quality(model: ReportModel) -> dict[str, Any]:
     gate = model.study.qc.gate
-    sites, rows = page.matrix(model)
+    sites, rows = matrix.matrix(model)
     return {
         "gate_rows": page.gate_rows(model),
         "gate_rule": (
@@ -175,7 +175,7 @@ def _quality(model: ReportModel) -> dict[str, Any]:
             ("", [row for row in rows if row.telling]),
             ("Features in which only noise can be seen", [row for row in rows if not row.telling]),
         ],
-        "matrix_note": page.matrix_note(model),
+        "matrix_note": matrix.matrix_note(model),
     }
 
 

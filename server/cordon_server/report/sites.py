@@ -21,7 +21,7 @@ from cordon_common.qc.summary import (
     UNKNOWN,
     Estimate,
 )
-from cordon_server.evaluation import read_histogram, roc_points
+from cordon_server.evaluation import read_histogram, roc_points, sum_of_sites
 from cordon_server.phases.quality import read_summary
 from cordon_server.spending import site_events
 
@@ -147,7 +147,7 @@ class _Known:
 
 
 def _site(study: Study, site: str, replies: Sequence[SiteReply], known: _Known) -> SiteFacts:
-    summary = _summary(study, replies)
+    summary, scores = _summary(study, replies), _score_histograms(study, replies)
     spent = study_epsilon(known.events, study.privacy.delta, study.privacy.trust_model)
     reasons = [str(reason) for reason in known.decision.get("reasons", [])]
     told = _told(summary, study.qc.disclosure.min_cell) if summary else _NOTHING
@@ -168,7 +168,7 @@ def _site(study: Study, site: str, replies: Sequence[SiteReply], known: _Known) 
         rounds=known.rounds,
         epsilon=spent.pld,
         epsilon_rdp=spent.rdp,
-        evaluated=evaluated(study, replies),
+        evaluated=_evaluated(study, scores[0]) if scores else None,
         failures=tuple((reply.phase, reply.round, reply.code) for reply in replies if reply.code),
         local=known.local,
     )
@@ -193,16 +193,21 @@ def _outcome(known: _Known, replies: Sequence[SiteReply]) -> str:
     return "waiting" if not replies else "enrolled"
 
 
-def evaluated(study: Study, replies: Sequence[SiteReply]) -> Evaluated | None:
-    """Read the evaluation releases among some answers, summed over sites; None without any."""
-    found = [
-        r.arrays["release"].astype(np.int64) for r in replies if r.phase == "evaluate" and r.arrays
+def evaluated_together(study: Study, replies: Sequence[SiteReply]) -> Evaluated | None:
+    """Read all evaluation releases as one; None without any, or when one site brings most of it."""
+    histogram = sum_of_sites(study, _score_histograms(study, replies))
+    return None if histogram is None else _evaluated(study, histogram)
+
+
+def _score_histograms(study: Study, replies: Sequence[SiteReply]) -> list[ScoreHistogram]:
+    return [
+        read_histogram(study, reply.arrays["release"].astype(np.int64))
+        for reply in replies
+        if reply.phase == "evaluate" and reply.arrays
     ]
-    if not found:
-        return None
-    histogram: ScoreHistogram = read_histogram(study, found[0])
-    for release in found[1:]:
-        histogram += read_histogram(study, release)
+
+
+def _evaluated(study: Study, histogram: ScoreHistogram) -> Evaluated:
     estimate = estimate_auc(histogram, confidence=study.evaluation.confidence)
     return Evaluated(
         auc=estimate.auc,

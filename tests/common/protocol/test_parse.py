@@ -210,3 +210,16 @@ def test_masked_sums_do_not_go_with_local_steps(strategy, said):
     with pytest.raises(ProtocolError) as caught:
         parse_model(Study, value, code="PR001", what="test")
     assert said in caught.value.why
+
+
+def test_rules_of_disclosure_at_their_default_leave_the_digests_of_older_studies_alone():
+    value = study_value(ROSTER)
+    before = parse_model(Study, value, code="PR001", what="test")
+    assert "disclosure" not in before.as_json()["qc"]
+    said = {"qc": value["qc"] | {"disclosure": {"min_cell": 10, "max_share": 0.8}}}
+    assert parse_model(Study, value | said, code="PR001", what="test").digest == before.digest
+    other = {"qc": value["qc"] | {"disclosure": {"min_cell": 20}}}
+    changed = parse_model(Study, value | other, code="PR001", what="test")
+    assert changed.digest != before.digest
+    again = parse_model(Study, changed.as_json(), code="PR001", what="test")
+    assert (again, again.digest) == (changed, changed.digest)
