@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from summaries import HEART, HEART_SITES, PASSED, federation, released, verdict
+from summaries import HEART, HEART_SITES, PASSED, draw, federation, released, verdict
 
 from cordon_client.qc.tabular import run_table_qc
 from cordon_common.privacy.calibrate import resolve
