@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from cordon_client.qc.plots import NOT_ASSESSABLE, draw
@@ -13,6 +14,14 @@ _NOTABLE = ("error", "fail", "warn")
 _RANK = {"error": 0, "fail": 1, "warn": 2, "pass": 3, "not_applicable": 4}
 _LINES_PER_FINDING = 12
 _OVERLAID, _SHOWN_SAMPLES, _LEGEND = 80, 4, 8
+_WIDEST_NAME = 26
+"""Characters: where a piece of a name is longer, it is broken as a last resort."""
+_BREAKS = re.compile(r"(?<=[_\-./])(?=[^_\-./])")
+
+
+def pieces_of(name: str) -> list[str]:
+    """Cut a name where a reader would: after _ - . and /."""
+    return _BREAKS.split(name)
 
 
 def cohort_page(value: dict[str, Json]) -> dict[str, Json]:
@@ -44,8 +53,10 @@ def _part(part: Json) -> Json:
     own = [c["check"] for c in part["checks"] if _of_samples(c["check"], part)]
     rows = [_row(sample, part, [checks[check] for check in own]) for sample in part["samples"]]
     rows.sort(key=lambda row: (row["rank"], row["sample"]))
+    pieces = [len(piece) for row in rows for piece in pieces_of(row["sample"])]
     return {
         **part,
+        "name_width": min(_WIDEST_NAME, max(pieces, default=0)),
         "rows": rows,
         "groups": _groups(part, checks),
         "plots": [_drawn(plot) for plot in _plots(part)],
@@ -95,7 +106,7 @@ def _groups(part: Json, checks: dict[str, Json]) -> list[Json]:
     rows += [("All samples", r) for r in part["cohort"]["results"]]
     for who, result in rows:
         if result["severity"] in _NOTABLE:
-            line = {"who": who, "detail": _detail(result), "value": _amount(result, checks)}
+            line = {"who": who, "detail": _detail(result), "value": amount(result, checks)}
             found.setdefault((result["check"], result["severity"]), []).append(line)
     groups = [
         {
@@ -115,7 +126,8 @@ def _detail(result: Json) -> str:
     return f"{subject}{result['detail']}".strip().removesuffix(":")
 
 
-def _amount(result: Json, checks: dict[str, Json]) -> str:
+def amount(result: Json, checks: dict[str, Json]) -> str:
+    """Write what was measured and from where on it is flagged."""
     if result["value"] is None or result["threshold"] is None:
         return ""
     check = checks[result["check"]]

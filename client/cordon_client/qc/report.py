@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import jinja2
 from markupsafe import Markup
 
-from cordon_client.qc.cohort_page import cohort_page
+from cordon_client.qc.cohort_page import cohort_page, pieces_of
 from cordon_client.qc.side_files import side_files
 from cordon_client.qc.study_page import study_page
 from cordon_common.canonical import canonical_bytes
@@ -80,9 +80,16 @@ def report_html(value: dict[str, Json]) -> str:
 
 @lru_cache(maxsize=1)
 def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_template), autoescape=True, undefined=jinja2.StrictUndefined
     )
+    environment.filters["breakable"] = breakable
+    return environment
+
+
+def breakable(name: str) -> Markup:
+    """Let a long name break after _ - . and /, and so not in the middle of a word."""
+    return Markup("<wbr>").join(pieces_of(name))
 
 
 def _template(name: str) -> str:

@@ -87,7 +87,9 @@ class CohortCheck:
         samples = sum(len(part.samples) for part in self.parts)
         kept = sum(len(part.kept) for part in self.parts)
         titles = sorted({REGISTRY[result.check].wording.title for result in failed})
-        why = f"{samples - kept} of {samples} samples are left out; not held: {', '.join(titles)}"
+        out = samples - kept
+        said = f"{out} of {samples} samples {'is' if out == 1 else 'are'} left out"
+        why = f"{said}; not held: {', '.join(titles)}"
         raise CheckFailed("CK110", why=why)
 
 

@@ -22,7 +22,7 @@ from cordon_client.qc.modality import (
     StatColumn,
 )
 from cordon_client.qc.plots import draw, nice_marks, short_number
-from cordon_client.qc.report import HTML_NAME, JSON_NAME, report_html, write_report
+from cordon_client.qc.report import HTML_NAME, JSON_NAME, breakable, report_html, write_report
 from cordon_client.qc.run_cohort import CohortCheck, PartQc
 from cordon_client.qc.side_files import CHECKS_NAME, SAMPLES_NAME, side_files
 from cordon_common.qc.profile import builtin_profile
@@ -249,3 +249,30 @@ def test_a_telephone_shows_it_without_scrolling_sideways(value, tmp_path, browse
     if javascript:
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert page.problems == []
+
+
+def test_a_name_breaks_after_its_marks_and_its_text_stays_the_same():
+    assert breakable("lab_A/run-1.tsv") == "lab_<wbr>A/<wbr>run-<wbr>1.<wbr>tsv"
+    assert breakable("a__b") == "a__<wbr>b"
+    assert breakable("<b>_x") == "&lt;b&gt;_<wbr>x"
+
+
+def test_on_a_telephone_a_long_name_breaks_between_its_words(value, tmp_path, browser):
+    long = json.loads(json.dumps(value))
+    for sample in long["parts"][0]["samples"]:
+        sample["sample"] = f"laboratory_A/intensities-log.tsv/{sample['sample']}"
+    page = opened(browser, write_report(tmp_path, long), 400)
+    lines = page.locator("tbody th.name").first.evaluate(
+        """cell => {
+            const lines = new Map(), range = document.createRange()
+            for (const node of cell.childNodes)
+                for (let i = 0; i < (node.length || 0); i++) {
+                    range.setStart(node, i); range.setEnd(node, i + 1)
+                    const top = Math.round(range.getBoundingClientRect().top)
+                    lines.set(top, (lines.get(top) || "") + node.data[i])
+                }
+            return [...lines.values()]
+        }"""
+    )
+    assert len(lines) > 1
+    assert all(line[-1] in "_-./" for line in lines[:-1])

@@ -108,7 +108,7 @@ def test_a_file_that_cannot_be_read_excludes_its_sample_and_no_other(run):
     with pytest.raises(CheckFailed) as failed:
         result.require_hard()
     assert failed.value.code == "CK110"
-    assert failed.value.why == "1 of 2 samples are left out; not held: Files readable"
+    assert failed.value.why == "1 of 2 samples is left out; not held: Files readable"
 
 
 def test_an_unforeseen_error_is_an_error_and_never_tells_what_it_says(run):
