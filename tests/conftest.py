@@ -46,6 +46,20 @@ def pytest_make_collect_report(collector):
     return report
 
 
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium, started once for each file of tests."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as tool:
+        program = tool.chromium.launch(
+            executable_path="/usr/bin/chromium",
+            args=["--no-sandbox", "--disable-gpu", "--disable-quic"],
+        )
+        yield program
+        program.close()
+
+
 @pytest.fixture(autouse=True)
 def _log_handlers_end_with_their_test():
     """A handler on a test's captured stderr must not outlive the test: later ones would write to it."""

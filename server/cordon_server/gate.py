@@ -55,7 +55,7 @@ class GateDecision:
     """The decision about one site. warnings: cross-site findings, for people to read.
 
     shown: what of its summary may be displayed. agreement: of its effects with the other sites', in
-    standard deviations; None where it cannot be read.
+    standard deviations; None where it cannot be read. compared: whether its distributions could be.
     """
 
     site: str
@@ -66,6 +66,7 @@ class GateDecision:
     kept: Estimate
     shown: Shown
     agreement: float | None = None
+    compared: bool = False
 
     def as_json(self) -> dict[str, Json]:
         """Return the JSON value for the coordinator's store and reports.
@@ -80,6 +81,7 @@ class GateDecision:
             "reasons": [reason.value for reason in self.reasons],
             "warnings": [self._warning(warning) for warning in self.warnings],
             "agreement": None if self.agreement is None else round(self.agreement, 2),
+            "compared": self.compared,
             "kept": kept if self.shown.kept else None,
         }
 
@@ -173,6 +175,7 @@ def _decide_site(study: Study, report: SiteReport, seen: _Together, ruled: Actio
         kept=report.summary.kept,
         shown=shown_of(report.summary, study.qc.disclosure.min_cell),
         agreement=None if orientation is None else orientation.z,
+        compared=bool(seen.drift[report.site]),
     )
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from cordon_client.qc.cohort_value import result_value, rounded
 from cordon_common.protocol.dictionary import NumberFeature
 from cordon_common.qc.fates import RECORD_FATE_TEXT, RecordFate
+from cordon_common.qc.reasons import REASONS
 from cordon_common.qc.registry import REGISTRY
-from cordon_common.qc.verdict import CheckClass, ReasonCode, Scope, Severity, worst
+from cordon_common.qc.verdict import CheckClass, Scope, Severity, worst
 
 if TYPE_CHECKING:
     from cordon_client.qc.measure import FeatureStats
@@ -19,32 +20,6 @@ if TYPE_CHECKING:
     from cordon_common.protocol.study import Study
     from cordon_common.qc.measurement import Count
     from cordon_common.qc.verdict import CheckResult
-
-_FOUND = {
-    ReasonCode.TOO_FEW_PATIENTS: "Too few patients",
-    ReasonCode.TOO_MANY_EXCLUDED: "Many patients left out",
-    ReasonCode.ONE_CLASS_ONLY: "Only one outcome occurs",
-    ReasonCode.CLASS_IMBALANCE: "One outcome is rare",
-    ReasonCode.WRONG_UNIT: "Values in another unit",
-    ReasonCode.LABEL_MISSING: "Outcomes missing",
-    ReasonCode.LABEL_UNKNOWN: "Outcomes that the study does not define",
-    ReasonCode.PATIENT_ID_MISSING: "Patient ids missing",
-    ReasonCode.IMPOSSIBLE_VALUES: "Impossible values",
-    ReasonCode.NOT_A_NUMBER: "Text in a numeric column",
-    ReasonCode.UNKNOWN_CATEGORIES: "Categories that the study does not list",
-    ReasonCode.DUPLICATE_RECORDS: "Records repeated",
-    ReasonCode.DUPLICATE_PATIENTS: "One patient under several ids",
-    ReasonCode.OVER_CAP: "More records per patient than used",
-    ReasonCode.CONFLICTING_LABELS: "Contradicting outcomes",
-    ReasonCode.MISSING_VALUES: "Much is missing",
-    ReasonCode.MISSING_BY_LABEL: "Missing depends on the outcome",
-    ReasonCode.UNDECLARED_MISSING_CODE: "A hidden code for missing",
-    ReasonCode.NEAR_CONSTANT: "Nearly constant",
-    ReasonCode.DIGIT_PREFERENCE: "Rounded values",
-    ReasonCode.IDENTIFIER_COLUMN: "Columns that look like identifiers",
-    ReasonCode.QUASI_IDENTIFIER: "Columns that identify together with others",
-}
-"""What a finding is called, by reason."""
 
 _ORDER = (Severity.ERROR, Severity.FAIL, Severity.WARN)
 
@@ -145,7 +120,7 @@ def _findings(qc: TableQc) -> list[Json]:
 def _title(result: CheckResult) -> str:
     if result.severity is Severity.ERROR:
         return f"Could not be checked: {REGISTRY[result.check].wording.title.lower()}"
-    return _FOUND[REGISTRY[result.check].reason]
+    return REASONS[REGISTRY[result.check].reason].found
 
 
 def _stops(result: CheckResult) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from cordon_common.ledger.reviewed import ReviewDecided
 from cordon_common.privacy.explain import explain
 from cordon_common.protocol.parse import open_study
 from cordon_server import optimizer
@@ -84,7 +85,7 @@ def report_model(
         meaning=explain(
             privacy.worst_events, study.privacy.delta, study.privacy.trust_model
         ).sentences,
-        sites=site_facts(study, journal, local),
+        sites=site_facts(study, journal, local, _because(coordinator, state)),
         together=evaluated_together(study, replies),
         rounds=rounds,
         coefficients=()
@@ -94,6 +95,15 @@ def report_model(
         software={"coordinator": facts.get("coordinator_software", {})} | facts.get("software", {}),
         audit=audit,
     )
+
+
+def _because(coordinator: Coordinator, state: CampaignState) -> dict[str, str]:
+    """Return by hospital why a person decided about it, from the coordinator's log; the last wins."""
+    return {
+        body.site: body.because
+        for body in coordinator.log.bodies_from(0)
+        if isinstance(body, ReviewDecided) and body.run == state.campaign
+    }
 
 
 def _weights(journal: Journal, rounds: tuple[RoundRecord, ...]) -> optimizer.Vector | None:

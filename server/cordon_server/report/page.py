@@ -29,11 +29,6 @@ _STATUS = {
     "ready": ("not started", "warn", "The campaign was not started yet."),
 }
 _OUTCOME_KIND = {"trained": "good", "admitted": "good", "enrolled": "warn", "waiting": "warn"}
-_ACTIONS = {
-    "train": ("trains", "good"),
-    "review": ("needs review", "warn"),
-    "exclude": ("excluded", "bad"),
-}
 
 
 @dataclass(frozen=True)
@@ -79,7 +74,8 @@ def status(model: ReportModel) -> tuple[str, str, str]:
     if model.status in _STATUS:
         return _STATUS[model.status]
     info = error_for(model.code)
-    return "stopped", "bad", f"The campaign stopped with {model.code}: {info.what}."
+    sentence = f"The campaign stopped with {model.code}: {info.what}. What helps: {info.fix}."
+    return "stopped", "bad", sentence
 
 
 def fact_rows(model: ReportModel) -> tuple[tuple[str, str], ...]:
@@ -229,7 +225,8 @@ def failures(model: ReportModel) -> Texts:
             counted[phase, code] = counted.get((phase, code), 0) + 1
         for (phase, code), count in sorted(counted.items()):
             times = f" in {count} rounds" if count > 1 else ""
-            lines.append(f"{site.site}, {phase}{times}: {code}, {error_for(code).what}")
+            error = error_for(code)
+            lines.append(f"{site.site}, {phase}{times}: {code}, {error.what}; {error.fix}")
     return tuple(lines)
 
 
@@ -299,30 +296,6 @@ def coefficients_text(model: ReportModel) -> str:
             "can do (filled dots)."
         )
     return text
-
-
-@dataclass(frozen=True)
-class GateRow:
-    """A decision of the gate."""
-
-    site: str
-    action: str
-    kind: str
-    severity: str
-    reasons: Texts
-
-
-def gate_rows(model: ReportModel) -> tuple[GateRow, ...]:
-    """List the gate's decisions."""
-    rows = []
-    for site in model.sites:
-        if not site.severity:
-            continue
-        action = "train" if site.outcome in {"trained", "admitted"} else site.outcome
-        key = {"excluded": "exclude", "under review": "review"}.get(action, action)
-        words, kind = _ACTIONS.get(key, ("admitted, then gone", "warn"))
-        rows.append(GateRow(site.site, words, kind, site.severity, site.reasons))
-    return tuple(rows)
 
 
 def clear_of_noise(cells: int) -> float:

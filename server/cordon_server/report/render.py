@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from cordon_server.report import charts, matrix, page
+from cordon_server.report import charts, decisions, matrix, page
 
 if TYPE_CHECKING:
     from cordon_server.report.extra import AuditOutcome
@@ -51,7 +51,7 @@ def _head(model: ReportModel) -> dict[str, Any]:
     contents = [("privacy", "Privacy"), ("hospitals", "Hospitals")]
     contents += [("performance", "Performance")] if page.forest_rows(model) else []
     contents += [("biomarkers", "Biomarkers")] if model.coefficients else []
-    contents += [("quality", "Data quality")] if page.gate_rows(model) else []
+    contents += [("quality", "Data quality")] if _has_quality(model) else []
     contents += [("training", "Training")] if model.rounds else []
     contents += [("audit", "Audit"), ("method", "Method")]
     return {
@@ -160,17 +160,31 @@ def _coefficients(model: ReportModel) -> dict[str, Any]:
     }
 
 
+def _has_quality(model: ReportModel) -> bool:
+    return any(site.states or site.failures or site.local for site in model.sites)
+
+
 def _quality(model: ReportModel) -> dict[str, Any]:
+    if not _has_quality(model):
+        return {"decisions": ()}
     gate = model.study.qc.gate
-    sites, rows = matrix.matrix(model)
+    names, rows = matrix.matrix(model)
+    sites = decisions.worst_first(model)
+    groups = decisions.check_groups(sites)
+    hospitals = {site.site: page.hospital_row(site, model) for site in sites}
     return {
-        "gate_rows": page.gate_rows(model),
+        "decisions": [(decisions.decision(s, model), hospitals[s.site]) for s in sites],
+        "check_sites": [site.site for site in sites if site.states],
+        "check_groups": groups,
+        "marks": decisions.marks(groups),
+        "findings": decisions.findings(sites),
         "gate_rule": (
-            f"a hospital needs {gate.min_patients} usable patients and may lose at most "
-            f"{page.percent(gate.max_excluded_fraction)} of its records; below {gate.min_sites} hospitals "
-            "the study stops"
+            f"A hospital needs {gate.min_patients} usable patients and may lose at most "
+            f"{page.percent(gate.max_excluded_fraction)} of its records; below {gate.min_sites} "
+            "hospitals the study stops. Findings from a comparison of hospitals exclude nobody by "
+            "themselves."
         ),
-        "matrix_sites": sites,
+        "matrix_sites": names,
         "matrix_parts": [
             ("", [row for row in rows if row.telling]),
             ("Features in which only noise can be seen", [row for row in rows if not row.telling]),

@@ -21,12 +21,14 @@ from cordon_common.qc.summary import (
     UNKNOWN,
     Estimate,
 )
+from cordon_common.qc.verdict import CohortVerdict
 from cordon_server.evaluation import read_histogram, roc_points, sum_of_sites
 from cordon_server.phases.quality import read_summary
+from cordon_server.report.checks import states_of
 from cordon_server.spending import site_events
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from cordon_common.canonical import Json
     from cordon_common.evaluation import ScoreHistogram
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from cordon_common.qc.shown import Shown
     from cordon_common.qc.summary import NoisyHistogram, QcSummary
     from cordon_server.journal import Journal, SiteReply
+    from cordon_server.report.checks import State
     from cordon_server.report.extra import LocalFacts, LocalReports
 
 
@@ -78,6 +81,8 @@ class FeatureCells:
 class SiteFacts:
     """One hospital. patients, kept: noised numbers; excluded: noised numbers by reason.
 
+    action: the gate's, "" before it; reasons: codes; because: why a person decided so, or "". states:
+    of every check, its own and the gate's.
     summarised: its quality summary came; numbers that are None all the same are suppressed.
     failures: (phase, round, code) of answers that did not come or were not used.
     """
@@ -85,8 +90,10 @@ class SiteFacts:
     site: str
     key: str
     outcome: str
-    severity: str
+    action: str
     reasons: tuple[str, ...]
+    because: str
+    states: dict[str, State]
     summarised: bool
     patients: Estimate | None
     kept: Estimate | None
@@ -105,6 +112,7 @@ class SiteFacts:
         value["local"] = self.local.model_dump(mode="json") if self.local else None
         for name in ("patients", "kept", "evaluated"):
             value[name] = None if value[name] is None else vars(value[name])
+        value["states"] = {check: state.value for check, state in self.states.items()}
         value["features"] = [vars(item) for item in self.features]
         value["excluded"] = {
             reason: None if estimate is None else vars(estimate)
@@ -113,8 +121,13 @@ class SiteFacts:
         return value
 
 
-def site_facts(study: Study, journal: Journal, local: LocalReports | None) -> tuple[SiteFacts, ...]:
-    """Gather what is known of each hospital of the roster, by name."""
+def site_facts(
+    study: Study, journal: Journal, local: LocalReports | None, because: Mapping[str, str]
+) -> tuple[SiteFacts, ...]:
+    """Gather what is known of each hospital of the roster, by name.
+
+    because: why a person decided about a hospital under review, by hospital.
+    """
     replies = journal.replies()
     decisions = {item["site"]: item for item in journal.facts().get("gate", {}).get("sites", [])}
     events = site_events(replies)
@@ -131,6 +144,7 @@ def site_facts(study: Study, journal: Journal, local: LocalReports | None) -> tu
                 events=events.get(entry.site, []),
                 rounds=rounds.count(entry.site),
                 local=told.get(entry.site),
+                because=because.get(entry.site, ""),
             ),
         )
         for entry in sorted(study.roster, key=lambda entry: entry.site)
@@ -144,13 +158,15 @@ class _Known:
     events: list[Event]
     rounds: int
     local: LocalFacts | None
+    because: str
 
 
 def _site(study: Study, site: str, replies: Sequence[SiteReply], known: _Known) -> SiteFacts:
     summary, scores = _summary(study, replies), _score_histograms(study, replies)
     spent = study_epsilon(known.events, study.privacy.delta, study.privacy.trust_model)
-    reasons = [str(reason) for reason in known.decision.get("reasons", [])]
     told = _told(summary, study.qc.disclosure.min_cell) if summary else _NOTHING
+    verdict = _verdict(replies)
+    reported = [reason.value for reason in verdict.reasons] if verdict else []
     differs = {
         str(item["feature"]): _difference(item) for item in known.decision.get("warnings", [])
     }
@@ -158,8 +174,10 @@ def _site(study: Study, site: str, replies: Sequence[SiteReply], known: _Known) 
         site=site,
         key=known.key,
         outcome=_outcome(known, replies),
-        severity=str(known.decision.get("severity", "")),
-        reasons=tuple(reason.replace("_", " ") for reason in reasons),
+        action=str(known.decision.get("action", "")),
+        reasons=tuple(known.decision.get("reasons", reported)),
+        because=known.because,
+        states=states_of(verdict, known.decision) if verdict else {},
         summarised=summary is not None,
         patients=told.patients,
         kept=told.kept,
@@ -219,6 +237,13 @@ def _evaluated(study: Study, histogram: ScoreHistogram) -> Evaluated:
         negatives=tuple(histogram.negatives.tolist()),
         roc=tuple(roc_points(histogram)) if estimate.estimable else (),
     )
+
+
+def _verdict(replies: Sequence[SiteReply]) -> CohortVerdict | None:
+    for reply in replies:
+        if reply.phase == "qc" and reply.verdict is not None:
+            return CohortVerdict.from_json(reply.verdict)
+    return None
 
 
 def _summary(study: Study, replies: Sequence[SiteReply]) -> QcSummary | None:

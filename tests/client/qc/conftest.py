@@ -2,7 +2,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from playwright.sync_api import sync_playwright
 
 from cordon_client.qc.tabular import run_table_qc
 from cordon_common.protocol.parse import load_study, load_yaml, parse_model
@@ -90,15 +89,3 @@ def check(tmp_path):
 @pytest.fixture(scope="session")
 def key():
     return KEY
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A headless Chromium, started once for each file of tests."""
-    with sync_playwright() as tool:
-        program = tool.chromium.launch(
-            executable_path="/usr/bin/chromium",
-            args=["--no-sandbox", "--disable-gpu", "--disable-quic"],
-        )
-        yield program
-        program.close()

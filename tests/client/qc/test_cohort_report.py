@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from web_pages import opened
 
 from cordon_client.qc.batch import judge_batches, stats_matrix
 from cordon_client.qc.cohort_value import cohort_value
@@ -202,19 +203,6 @@ def cohort_value_plot(plot):
     from cordon_client.qc.cohort_value import plot_value
 
     return plot_value(plot)
-
-
-def opened(browser, page_file, width, **options):
-    context = browser.new_context(viewport={"width": width, "height": 900}, **options)
-    page = context.new_page()
-    page.problems = []
-    page.on("console", lambda message: page.problems.append(message.text))
-    page.on("pageerror", lambda error: page.problems.append(str(error)))
-    page.on(
-        "request", lambda r: page.problems.append(r.url) if r.url != page_file.as_uri() else None
-    )
-    page.goto(page_file.as_uri())
-    return page
 
 
 def test_a_browser_finds_no_fault_and_search_filter_and_sort_work(value, tmp_path, browser):
