@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from benchmarks.dp_step.steps import Case, step_lines
-from cordon_client.models.aligned import AlignedLinear
+from cordon_client.models.aligned import AlignedLinear, aligned_rows
 from cordon_client.models.base import Batch, PatientModel
 from cordon_client.models.feedforward import FeedForward
 from cordon_client.models.registry import FLOAT32_FROM
@@ -32,7 +32,8 @@ class Network(PatientModel):
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return the outputs of the last layer, [records, outputs]."""
-        values = inputs.to(self._dtype)
+        aligned = isinstance(self.layers[0], AlignedLinear)
+        values = aligned_rows(inputs, self._dtype) if aligned else inputs.to(self._dtype)
         for layer in self.layers[:-1]:
             values = torch.tanh(layer(values))
         outputs: torch.Tensor = self.layers[-1](values)

@@ -6,6 +6,7 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from benchmarks.dp_step.timing import interleaved
@@ -100,10 +101,10 @@ def private_step(case: Case) -> Callable[[], None]:
     scale = LEARNING_RATE / records / gamma
 
     def step() -> None:
-        total = torch.zeros(flat.size, dtype=torch.float64)
-        engine.add_clipped_sum(total, block, case.aux)
+        total = np.zeros(flat.size)
+        engine.add_clipped_sum(torch.from_numpy(total), block, case.aux)
         std = NOISE_MULTIPLIER * gamma
-        flat.step(release_over(total.numpy(), grid_per_unit=gamma, noise_std_grid=std), scale)
+        flat.step(release_over(total, grid_per_unit=gamma, noise_std_grid=std), scale)
 
     return step
 

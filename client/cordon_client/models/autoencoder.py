@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch.nn import functional
 
-from cordon_client.models.aligned import AlignedLinear
+from cordon_client.models.aligned import AlignedLinear, aligned_rows
 from cordon_client.models.base import NORMALS, PatientModel
 
 if TYPE_CHECKING:
@@ -50,7 +50,43 @@ class LabelledAutoencoder(PatientModel):
         loss: torch.Tensor = outcome + self._share * (distance + surprise).double()
         return loss
 
+    def layer_traces(
+        self, batch: Batch, weights: torch.Tensor, aux: Aux
+    ) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Return (input, gradient of the output) of every layer, as `Analytic` asks."""
+        inputs = aligned_rows(batch.inputs, torch.float32)
+        hidden = torch.tanh_(self.encoder(inputs))
+        mean, log_variance = self.mean(hidden), self.log_variance(hidden)
+        spread = torch.exp(0.5 * log_variance)
+        drawn = torch.zeros_like(mean) if aux is None else spread * aux[NORMALS].float()
+        latent = mean + drawn
+        decoded = torch.tanh_(self.decoder(latent))
+
+        shares = (weights * self._share).float().unsqueeze(1)
+        at_output = self.output.padded_forward(decoded).sub_(inputs).mul_(shares)
+        at_decoder = self.output.backward_of(at_output).mul_(_slope(decoded))
+        logits = self.head(latent).squeeze(-1).double()
+        at_head = logits.sigmoid_().sub_(batch.labels).mul_(weights).float().unsqueeze(1)
+        at_latent = self.decoder.backward_of(at_decoder).add_(self.head.backward_of(at_head))
+        at_mean = at_latent + shares * mean
+        at_log_variance = (at_latent * drawn + shares * (spread.square() - 1)).mul_(0.5)
+        at_encoder = self.mean.backward_of(at_mean)
+        at_encoder.add_(self.log_variance.backward_of(at_log_variance)).mul_(_slope(hidden))
+        return [
+            (inputs, at_encoder),
+            (hidden, at_mean),
+            (hidden, at_log_variance),
+            (latent, at_decoder),
+            (decoded, at_output[:, : batch.inputs.shape[1]]),
+            (latent, at_head),
+        ]
+
     def scores(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return the probability of the positive label at the latent means, [records]."""
         mean = self.mean(torch.tanh(self.encoder(inputs.float())))
         return torch.sigmoid(cast("torch.Tensor", self.head(mean)).squeeze(-1).double())
+
+
+def _slope(tanh: torch.Tensor) -> torch.Tensor:
+    """Return the derivative of tanh where it has these values."""
+    return tanh.square().neg_().add_(1.0)

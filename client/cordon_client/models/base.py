@@ -31,10 +31,10 @@ class Batch:
 
 @runtime_checkable
 class Analytic(Protocol):
-    """A model that writes its backward pass out itself, which small nets gain from."""
+    """A model that writes its backward pass out itself: no graph, and no loss, is computed."""
 
     def layer_traces(
-        self, batch: Batch, weights: torch.Tensor
+        self, batch: Batch, weights: torch.Tensor, aux: Aux
     ) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Return (input, gradient of the output) of every layer, in the order of the parameters.
 

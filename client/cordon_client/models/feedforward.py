@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from cordon_client.models.aligned import AlignedLinear, aligned_product
+from cordon_client.models.aligned import AlignedLinear, aligned_rows
 from cordon_client.models.base import PatientModel
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class FeedForward(PatientModel):
 
     def logits(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return the log-odds of the positive label, [records]."""
-        values = inputs.to(self._dtype)
+        values = aligned_rows(inputs, self._dtype)
         last = len(self.layers) - 1
         for index, layer in enumerate(self.layers):
             values = layer(values)
@@ -47,10 +47,13 @@ class FeedForward(PatientModel):
         )
 
     def layer_traces(
-        self, batch: Batch, weights: torch.Tensor
+        self,
+        batch: Batch,
+        weights: torch.Tensor,
+        aux: Aux = None,  # noqa: ARG002 - draws nothing
     ) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Return (input, gradient of the output) of every layer, as `Analytic` asks."""
-        given = [batch.inputs.to(self._dtype)]
+        given = [aligned_rows(batch.inputs, self._dtype)]
         layers = [cast("AlignedLinear", layer) for layer in self.layers]
         for layer in layers[:-1]:
             given.append(torch.tanh_(layer(given[-1])))
@@ -59,7 +62,7 @@ class FeedForward(PatientModel):
         gradients = [excess.to(self._dtype).unsqueeze(1)]
         for layer, values in zip(layers[:0:-1], given[:0:-1], strict=True):
             slope = values.square().neg_().add_(1.0)
-            gradients.append(aligned_product(gradients[-1], layer.weight.mT).mul_(slope))
+            gradients.append(layer.backward_of(gradients[-1]).mul_(slope))
         return list(zip(given, reversed(gradients), strict=True))
 
     def scores(self, inputs: torch.Tensor) -> torch.Tensor:

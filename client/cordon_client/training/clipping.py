@@ -123,7 +123,7 @@ class OneBackward:
         """Run forward and backward: (input, gradient of the output) of every layer."""
         if self._analytic is not None:
             with torch.no_grad():
-                return self._analytic.layer_traces(batch, weights)
+                return self._analytic.layer_traces(batch, weights, aux)
         for trace in self._traces:
             trace.seen.clear()
         losses = self._model.per_sample_loss(batch, aux)

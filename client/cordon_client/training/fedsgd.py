@@ -130,7 +130,8 @@ class PatientSums:
             ProtocolError: PR008 when the weights do not fit the model.
         """
         taking_part = draw_patients(self._patients, self._sampling)
-        total = torch.zeros(self._flat.size, dtype=torch.float64, device=self._device)
+        # not from torch: glibc does not find aligned memory again for a request of the same size
+        total = torch.from_numpy(np.zeros(self._flat.size)).to(self._device)
         with self._one_at_a_time:
             self._flat.load(weights)
             for block in self._index.blocks(taking_part, rows=self._rows):

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from cordon_client.training.workspace import Workspace
 
-_COLUMNS = 1024
-"""Inputs that are widened to float64 at a time."""
+_WIDENED_VALUES = 2**17
+"""So many inputs are widened to float64 at a time: they stay in the cache, and take no memory."""
 
 
 class Terms(Protocol):
@@ -79,14 +79,22 @@ class OuterTerms:
         self, totals: Sequence[torch.Tensor], factor: torch.Tensor, dropped: torch.Tensor | None
     ) -> None:
         """Add [Σ c g aᵀ, Σ c g]."""
-        g = _weigh(self._g, factor, dropped)
-        rows = without(self._a, dropped).flatten(0, 1)
-        matrix = totals[0].view(g.shape[2], -1)
-        for start in range(0, matrix.shape[1], _COLUMNS):
-            columns = slice(start, start + _COLUMNS)
-            matrix[:, columns].addmm_(g.flatten(0, 1).mT, rows[:, columns].double())
+        a, g = without(self._a, dropped), without(self._g, dropped)
+        rows, gradients = a.flatten(0, 1), g.flatten(0, 1)
+        weights = factor.repeat_interleave(a.shape[1]) if a.shape[1] > 1 else factor
         if self._bias:
-            totals[1].add_(g.sum(dim=(0, 1)))
+            totals[1].addmv_(gradients.mT, weights)
+        column = weights.unsqueeze(1)
+        weigh_inputs = rows.shape[1] < gradients.shape[1]  # the narrower side takes the factor
+        if not weigh_inputs:
+            gradients = gradients * column
+        matrix = totals[0].view(gradients.shape[1], -1)
+        some = max(1, _WIDENED_VALUES // len(rows))
+        for columns, inputs in zip(
+            torch.split(matrix, some, 1), torch.split(rows, some, 1), strict=True
+        ):
+            wide = inputs.double()
+            columns.addmm_(gradients.mT, wide * column if weigh_inputs else wide)
 
 
 class WrittenTerms:
@@ -128,10 +136,14 @@ class LookupTerms:
 
 
 def square_norms(rows: torch.Tensor) -> torch.Tensor:
-    """Return |row|² in float64 over the last axis."""
+    """Return |row|² in float64 over the last axis of [P, S, width]."""
+    if rows.dtype == torch.float64:
+        norms: torch.Tensor = torch.linalg.vector_norm(rows, dim=-1)
+        return norms.square_()
+    some = max(1, _WIDENED_VALUES // max(1, rows.shape[1] * rows.shape[2]))
     # a dot product would write all squares down first
-    norms: torch.Tensor = torch.linalg.vector_norm(rows.double(), dim=-1)
-    return norms.square_()
+    parts = [torch.linalg.vector_norm(part.double(), dim=-1) for part in torch.split(rows, some)]
+    return torch.cat(parts).square_()
 
 
 def sum_of_squares(parts: list[torch.Tensor]) -> torch.Tensor:
@@ -148,6 +160,7 @@ def _weigh(
 def _linear(
     module: nn.Module, a: torch.Tensor, g: torch.Tensor, patients: int, space: Workspace
 ) -> Terms:
+    a = a[..., : cast("nn.Linear", module).in_features]  # what lies behind is padding
     a, g = a.reshape(patients, -1, a.shape[-1]), g.reshape(patients, -1, g.shape[-1])
     bias = isinstance(module.bias, torch.Tensor)
     if a.shape[1] > 1 and worth_writing(a, g):

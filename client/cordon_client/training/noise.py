@@ -22,10 +22,7 @@ if TYPE_CHECKING:
     Integers = npt.NDArray[np.int64]
 
 _CHUNK = 65_536
-"""Values per pass over the words."""
-
-_SPAN = 2 * _CHUNK
-"""Values of a release that are drawn before they meet their part of the data."""
+"""Values per pass over the words, and of a release that are drawn before they meet their data."""
 
 _GRID_LIMIT = 2.0**62
 """Half of the signed 64-bit range: data and noise stay below it each, so their sum fits."""
@@ -71,12 +68,12 @@ def release_over(
     """
     released = vector.view(np.int64)
     _check_fits(vector, grid_per_unit)
-    noise = np.empty(min(vector.size, _SPAN), dtype=np.int64)
+    noise = np.empty(min(vector.size, _CHUNK), dtype=np.int64)
     scaled = np.empty(noise.size)
     source = NoiseSource(noise_std_grid)
     rejected = [_NOWHERE]
-    for start in range(0, vector.size, _SPAN):
-        data, result = vector[start : start + _SPAN], released[start : start + _SPAN]
+    for start in range(0, vector.size, _CHUNK):
+        data, result = vector[start : start + _CHUNK], released[start : start + _CHUNK]
         drawn, encoded = noise[: data.size], scaled[: data.size]
         again = source.propose(drawn)
         drawn[again] = 0

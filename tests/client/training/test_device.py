@@ -74,8 +74,8 @@ def test_the_cpu_treats_every_place_of_a_block_alike(make_study, hidden):
 class PlaceShows(FeedForward):
     """Its last bit says whether a record stands in an even place."""
 
-    def layer_traces(self, batch, weights):
-        traces = super().layer_traces(batch, weights)
+    def layer_traces(self, batch, weights, aux=None):
+        traces = super().layer_traces(batch, weights, aux)
         values, gradients = traces[-1]
         gradients[::2] *= 1 + 2.0**-52
         return [*traces[:-1], (values, gradients)]
@@ -86,9 +86,9 @@ class NeverTheSame(FeedForward):
 
     passes = 0
 
-    def layer_traces(self, batch, weights):
+    def layer_traces(self, batch, weights, aux=None):
         self.passes += 1
-        traces = super().layer_traces(batch, weights)
+        traces = super().layer_traces(batch, weights, aux)
         return [(values, gradients * (1 + self.passes * 2.0**-50)) for values, gradients in traces]
 
 
