@@ -74,9 +74,13 @@ class FlatWeights:
         for part, values in self._pieces:
             downhill = torch.from_numpy(direction[part]).view(values.shape)
             rows = max(1, _STEPPED * len(values) // values.numel())
-            for start in range(0, len(values), rows):
-                some = slice(start, start + rows)
-                values[some].sub_(downhill[some].to(values.device), alpha=scale)
+            if rows >= len(values):
+                values.sub_(downhill.to(values.device), alpha=scale)
+                continue
+            for some, down in zip(
+                torch.split(values, rows), torch.split(downhill, rows), strict=True
+            ):
+                some.sub_(down.to(values.device), alpha=scale)
 
     def read(self) -> npt.NDArray[np.float64]:
         """Return a copy of all parameters, float64 [size]."""

@@ -90,9 +90,10 @@ class OuterTerms:
             gradients = gradients * column
         matrix = totals[0].view(gradients.shape[1], -1)
         some = max(1, _WIDENED_VALUES // len(rows))
-        for columns, inputs in zip(
-            torch.split(matrix, some, 1), torch.split(rows, some, 1), strict=True
-        ):
+        pairs = [(matrix, rows)]
+        if some < rows.shape[1]:
+            pairs = list(zip(torch.split(matrix, some, 1), torch.split(rows, some, 1), strict=True))
+        for columns, inputs in pairs:
             wide = inputs.double()
             columns.addmm_(gradients.mT, wide * column if weigh_inputs else wide)
 

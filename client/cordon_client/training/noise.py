@@ -67,7 +67,6 @@ def release_over(
         SystemFault: as `release`; part of the vector may then be noised already.
     """
     released = vector.view(np.int64)
-    _check_fits(vector, grid_per_unit)
     noise = np.empty(min(vector.size, _CHUNK), dtype=np.int64)
     scaled = np.empty(noise.size)
     source = NoiseSource(noise_std_grid)
@@ -77,6 +76,7 @@ def release_over(
         drawn, encoded = noise[: data.size], scaled[: data.size]
         again = source.propose(drawn)
         drawn[again] = 0
+        _check_fits(data, grid_per_unit)
         np.rint(np.multiply(data, grid_per_unit, out=encoded), out=encoded)
         result[:] = encoded
         result += drawn
