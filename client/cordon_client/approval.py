@@ -60,7 +60,7 @@ class Terms:
             "unprotected": list(self.unprotected),
             "trust_model": self.study.privacy.trust_model,
             "assumes": self.assumes,
-        }
+        } | ({"samples": list(self.study.qc.samples)} if self.study.qc.samples else {})
 
 
 _UNPROTECTED = {

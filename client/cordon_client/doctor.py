@@ -121,6 +121,15 @@ def _data(home: SiteHome) -> Finding:
             f"the cohort file is larger than {config.limits.data_file_bytes} bytes",
             "check dataset.file, or raise limits.data_file_bytes in site.yaml",
         )
+    samples = config.dataset.samples
+    if samples is not None and not os.access(samples.sheet, os.R_OK):
+        return Finding(
+            "data",
+            "fail",
+            "the sample sheet cannot be read",
+            "correct dataset.samples.sheet in site.yaml",
+            "DA080",
+        )
     if os.geteuid() != 0 and surroundings.is_writable(file):
         return Finding(
             "data", "warn", "readable, but also writable for this user", "mount it read-only"

@@ -34,11 +34,25 @@ Device = Literal["cpu", "cuda"]
 """Where a vault computes clipped sums; its noise is made on the CPU in either case."""
 
 
+class SampleSheet(StrictModel):
+    """Which sample files belong to the cohort file's patients.
+
+    sheet: a cohort manifest that names every sample's patient. column: the cohort file's column of
+    sample names, where its records are of single samples; without it a record is its patient's.
+    profiles: files of those profiles that a study names and the program does not bring.
+    """
+
+    sheet: str = Field(min_length=1, examples=["/data/samples.csv"])
+    column: str | None = Field(default=None, min_length=1, examples=["sample_id"])
+    profiles: tuple[str, ...] = Field(default=(), examples=[["/data/fastq-rna-seq.v1.yaml"]])
+
+
 class Dataset(StrictModel):
     """The cohort file and the name under which its privacy budget is kept for life."""
 
     id: Slug = Field(examples=["cardiology-2026"])
     file: str = Field(min_length=1, examples=["/data/cohort.csv"])
+    samples: SampleSheet | None = Field(default=None)
 
 
 class Limits(StrictModel):
@@ -106,6 +120,11 @@ class SiteHome:
     def reports(self) -> Path:
         """Local reports in full detail; they stay."""
         return self.root / "vault" / "reports"
+
+    @property
+    def checked_samples(self) -> Path:
+        """What became of sample files in quality control, one file per set of profiles."""
+        return self.root / "vault" / "samples"
 
     @property
     def gateway(self) -> Path:

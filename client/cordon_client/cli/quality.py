@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cordon_client.home import SiteHome
 from cordon_common.cli import console
-from cordon_common.errors import UsageError
+from cordon_common.errors import DataError, UsageError
 from cordon_common.qc.profile import load_profile
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from cordon_client.qc.pool import Where
+    from cordon_common.protocol.study import Study
     from cordon_common.qc.profile import Profile
 
 
@@ -49,20 +50,49 @@ def run(asked: Asked) -> None:
 
 def _table_of_study(asked: Asked) -> None:
     from cordon_client.cli.render import qc_json, qc_view
-    from cordon_client.local_qc import check_locally
+    from cordon_client.local_qc import check_locally, read_study
     from cordon_client.qc.report import write_report
     from cordon_client.qc.report_value import report_value
 
     if asked.study is None:
         raise UsageError("US001", "a site's cohort is checked against a study", fix="add --study")
-    checked, result = check_locally(asked.cohort, asked.study)
-    report = write_report(asked.output, report_value(checked, result))
+    study = read_study(asked.study)
+    _sample_files(asked, study)
+    result = check_locally(asked.cohort, study)
+    report = write_report(asked.output, report_value(study, result))
     if asked.as_json:
         console.print_json(qc_json(result))
     else:
         console.show(qc_view(result))
         console.note(f"full report: {report}")
     result.require_trainable()
+
+
+def _sample_files(asked: Asked, study: Study) -> None:
+    """Check the sample files that the study asks for, unless nothing changed since they were."""
+    from cordon_client.cli.render_cohort import cohort_view
+    from cordon_client.qc.cohort_value import cohort_value
+    from cordon_client.qc.report import write_report
+    from cordon_client.sample_qc import check_samples, open_gate
+
+    if not study.qc.samples or not asked.cohort.is_dir():
+        return
+    home = SiteHome(asked.cohort)
+    config = home.config()
+    try:
+        open_gate(home, config, study)
+    except DataError as error:
+        if error.code not in {"DA081", "DA082"}:
+            raise
+    else:
+        folder = home.checked_samples
+        console.note(f"sample files: unchanged since they were checked (to repeat, empty {folder})")
+        return
+    value = cohort_value(check_samples(home, config, study, asked.where, _shown))
+    report = write_report(asked.output / "samples", value)
+    if not asked.as_json:
+        console.show(cohort_view(value))
+    console.note(f"report of the sample files: {report}")
 
 
 def _cohort(asked: Asked) -> None:

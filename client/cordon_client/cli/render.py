@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cordon_client.approval import Terms
     from cordon_client.findings import Finding
     from cordon_client.office import BudgetView, SeenLog
+    from cordon_client.qc.sample_gate import SampleGate
     from cordon_client.qc.tabular import TableQc
     from cordon_common.canonical import Json
 
@@ -66,6 +67,11 @@ def terms_view(terms: Terms, lifetime: tuple[float, float, float]) -> Renderable
     cost.add_row(
         "budget", f"lifetime {budget:g}; held before {held:.3f}, with this study {after:.3f}"
     )
+    if study.qc.samples:
+        cost.add_row(
+            "takes part",
+            "patients with a sample whose files pass here, by " + ", ".join(study.qc.samples),
+        )
     cost.add_row("not noised", "; ".join(terms.unprotected))
     head = Text(f"{study.name}, version {study.version}: {study.purpose}")
     permit = Text(f"permit {study.permit.id} until {study.permit.end_date.isoformat()}")
@@ -115,12 +121,25 @@ def _seen_log(log: SeenLog) -> RenderableType:
 
 def qc_json(result: TableQc) -> Json:
     """Return the local verdict as data: counts and check results, no cell of the table."""
-    return {
+    value: Json = {
         "verdict": result.verdict.as_json(),
         "patients_kept": result.patients_kept,
         "records": {fate.value: n for fate, n in result.record_fates.items()},
         "patients": {fate.value: n for fate, n in result.patient_fates.items()},
     }
+    if result.samples is not None:
+        value["samples"] = result.samples.counts()
+    return value
+
+
+def _sample_files(gate: SampleGate) -> str:
+    counts = gate.counts()
+    told = (
+        f"sample files: {counts['samples_passed']} of {counts['samples']} samples passed; "
+        f"{counts['patients_without']} of {counts['patients']} patients have none that did"
+    )
+    why = ", ".join(f"{title.lower()} ({n})" for title, n in gate.reasons().items())
+    return f"{told}; not held: {why}" if why else told
 
 
 def qc_view(result: TableQc) -> RenderableType:
@@ -132,6 +151,8 @@ def qc_view(result: TableQc) -> RenderableType:
         (severity, _STYLES.get(severity, "")),
         f"; {result.patients_kept} patients kept of {records} records",
     )
+    if result.samples is not None:
+        head.append("\n" + _sample_files(result.samples))
     fates = Table(box=box.SIMPLE_HEAD, title="Records", title_justify="left")
     fates.add_column("fate", overflow="fold")
     fates.add_column("records", justify="right")

@@ -94,10 +94,16 @@ def read_label(column: pa.ChunkedArray, label: Label) -> npt.NDArray[np.int8]:
 
 def read_ids(column: pa.ChunkedArray, name: str) -> tuple[tuple[str, ...], npt.NDArray[np.int64]]:
     """Read patient ids: (distinct ids, index per record); DA016 when most are missing."""
+    ids, index = read_names(column)
+    if (index == MISSING).mean() > 0.5:
+        raise DataError("DA016", f"the patient id {name} is missing in most records")
+    return ids, index
+
+
+def read_names(column: pa.ChunkedArray) -> tuple[tuple[str, ...], npt.NDArray[np.int64]]:
+    """Read names: (distinct names, index per record, MISSING where there is none)."""
     text = _category_texts(column, ())
     missing = _index(text, MISSING_TEXTS) >= 0
-    if missing.mean() > 0.5:
-        raise DataError("DA016", f"the patient id {name} is missing in most records")
     encoded = pc.if_else(pa.chunked_array([pa.array(~missing)]), text, None)
     combined = encoded.combine_chunks().dictionary_encode()
     indices = pc.fill_null(combined.indices, MISSING).to_numpy(zero_copy_only=False)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cordon_client.qc.cells import read_category, read_ids, read_label, read_number
+from cordon_client.qc.cells import read_category, read_ids, read_label, read_names, read_number
 from cordon_client.qc.sequence_columns import content_marks, read_sequence, read_series
 from cordon_common.protocol.dictionary import (
     CategoryFeature,
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from cordon_client.qc.sequence_columns import SequenceArray
     from cordon_common.protocol.dictionary import Cohort
 
+    Names = tuple[tuple[str, ...], npt.NDArray[np.int64]]
+
 
 @dataclass(frozen=True)
 class StudyTable:
@@ -32,7 +34,8 @@ class StudyTable:
     numbers, categories: per feature; category indices int64, MISSING or UNKNOWN below zero. Of a
     sequence or series, numbers holds what is measured of it, and arrays the whole (sequence_columns.py).
     labels: int8 [records] 1, 0, MISSING or UNKNOWN. ids: distinct patient ids as text, None for a
-    study without ids; patient: int64 [records], index into ids, MISSING = no id.
+    study without ids; patient: int64 [records], index into ids, MISSING = no id. samples: names and
+    index of the samples that records are of, where the site's sample sheet asks for them.
     """
 
     numbers: dict[str, NumberColumn]
@@ -42,6 +45,7 @@ class StudyTable:
     patient: npt.NDArray[np.int64] | None
     records: int
     arrays: dict[str, SequenceArray] = field(default_factory=dict)
+    samples: Names = ((), np.empty(0, dtype=np.int64))
 
     def content(self, cohort: Cohort) -> npt.NDArray[np.float64]:
         """Return what a record says, float64 [records, columns], outcome last.
@@ -61,8 +65,10 @@ class StudyTable:
         return np.column_stack(columns)
 
 
-def read_columns(source: SourceTable, cohort: Cohort) -> StudyTable:
-    """Read every cell of the study's columns.
+def read_columns(
+    source: SourceTable, cohort: Cohort, *, sample_column: str | None = None
+) -> StudyTable:
+    """Read every cell of the study's columns, and the names of samples where a column holds them.
 
     Raises:
         DataError: DA008 text in a numeric column, DA009 outcomes that the study does not define,
@@ -86,4 +92,7 @@ def read_columns(source: SourceTable, cohort: Cohort) -> StudyTable:
     if cohort.patient_id is not None:
         ids, patient = read_ids(source.columns[cohort.patient_id], cohort.patient_id)
     labels = read_label(source.columns[cohort.label.name], cohort.label)
-    return StudyTable(numbers, categories, labels, ids, patient, source.records, arrays)
+    table = StudyTable(numbers, categories, labels, ids, patient, source.records, arrays)
+    if sample_column is None:
+        return table
+    return replace(table, samples=read_names(source.columns[sample_column]))

@@ -46,7 +46,7 @@ def discover(path: Path, modality: str | None = None) -> Discovered:
     if not path.exists():
         raise UsageError("US002", f"cannot read {path.name}", why="it is not there")
     if path.is_file() and modality is None and is_manifest(path):
-        return _of_manifest(path)
+        return discover_listed(path)
     files = _files(path) if path.is_dir() else (path,)
     forced = None if modality is None else modality_named(modality)
     found: dict[str, list[Path]] = {}
@@ -63,8 +63,12 @@ def discover(path: Path, modality: str | None = None) -> Discovered:
     return Discovered(tuple(parts), unread)
 
 
-def _of_manifest(path: Path) -> Discovered:
-    """Group a manifest's samples by modality, in the order of the table of modalities."""
+def discover_listed(path: Path) -> Discovered:
+    """Group a manifest's samples by modality, in the order of the table of modalities.
+
+    Raises:
+        DataError: DA031 when it is not valid; UsageError: US050 for an unknown modality.
+    """
     found: dict[str, list[SampleFiles]] = {}
     for name, sample in read_manifest(path):
         known = name
@@ -109,9 +113,14 @@ def samples_of(modality: Modality, files: Sequence[Path]) -> tuple[SampleFiles, 
     if modality.samples is None:
         return tuple(SampleFiles(name, (file,)) for name, file in zip(names, files, strict=True))
     return tuple(
-        SampleFiles(inside if len(files) == 1 else f"{name}/{inside}", (file,), inside=inside)
+        SampleFiles(
+            inside if len(files) == 1 else f"{name}/{inside}",
+            (file,),
+            inside=inside if len(all_inside) > 1 else None,
+        )
         for name, file in zip(names, files, strict=True)
-        for inside in modality.samples(file)
+        for all_inside in (modality.samples(file),)
+        for inside in all_inside
     )
 
 

@@ -34,6 +34,8 @@ _CODE = {fate: code for code, fate in enumerate(RECORD_FATES)}
 
 _EXCLUDED_AS = (
     (RecordFate.DUPLICATE_PATIENT, PatientFate.DUPLICATE_PATIENT),
+    (RecordFate.SAMPLE_NOT_LISTED, PatientFate.SAMPLE_NOT_LISTED),
+    (RecordFate.SAMPLE_FAILED, PatientFate.SAMPLE_FAILED),
     (RecordFate.LABEL_MISSING, PatientFate.LABEL_MISSING),
     (RecordFate.LABEL_UNKNOWN, PatientFate.LABEL_UNKNOWN),
     (RecordFate.IMPOSSIBLE_VALUE, PatientFate.IMPOSSIBLE_VALUE),
@@ -77,8 +79,14 @@ class Fates:
         return dict(zip(PATIENT_FATES, counts, strict=True))
 
 
-def decide_fates(study: Study, table: StudyTable, key: bytes) -> Fates:
-    """Apply the study's exclusion rules to every record, then sum up per patient."""
+def decide_fates(
+    study: Study, table: StudyTable, key: bytes, of_files: npt.NDArray[np.int8] | None = None
+) -> Fates:
+    """Apply the study's exclusion rules to every record, then sum up per patient.
+
+    of_files: int8 [records], what became of the files behind each record (`SampleGate.of_records`);
+    None for a study that asks for none.
+    """
     cohort = study.cohort
     rows = row_hashes(key, table.content(cohort))
     if table.patient is None or table.ids is None:
@@ -89,10 +97,12 @@ def decide_fates(study: Study, table: StudyTable, key: bytes) -> Fates:
 
     records = np.full(table.records, _CODE[RecordFate.KEPT], dtype=np.int8)
     nobody = patient == MISSING
-    copies = _copies(patient, rows) & ~nobody
+    if of_files is None:
+        of_files = records.copy()
+    copies = _copies(patient, rows, of_files) & ~nobody
     records[nobody] = _CODE[RecordFate.PATIENT_ID_MISSING]
     records[copies] = _CODE[RecordFate.DUPLICATE_RECORD]
-    for fate, hit in _record_rules(study, table):
+    for fate, hit in (*_rules_of_files(of_files), *_record_rules(study, table)):
         records[hit & (records == _CODE[RecordFate.KEPT])] = _CODE[fate]
     eligible = records == _CODE[RecordFate.KEPT]
     chosen = first_per_patient(patient, rows, eligible, cohort.max_records_per_patient)
@@ -143,9 +153,19 @@ def _group_rows(rows: RowHashes) -> tuple[Codes, Codes]:
     return number, first
 
 
-def _copies(patient: Codes, rows: RowHashes) -> Mask:
+def _copies(patient: Codes, rows: RowHashes, of_files: npt.NDArray[np.int8]) -> Mask:
+    """Tell which records repeat one of their patient; one whose files passed is the one that stays."""
     frame = pd.DataFrame({"patient": patient, "high": rows.high, "low": rows.low})
-    return np.asarray(frame.duplicated().to_numpy(), dtype=np.bool_)
+    worse = np.where(of_files == _CODE[RecordFate.KEPT], -1, of_files)
+    order = np.argsort(worse, kind="stable")
+    copies = np.zeros(len(frame), dtype=np.bool_)
+    copies[order] = frame.iloc[order].duplicated().to_numpy()
+    return copies
+
+
+def _rules_of_files(of_files: npt.NDArray[np.int8]) -> list[tuple[RecordFate, Mask]]:
+    rules = (RecordFate.SAMPLE_NOT_LISTED, RecordFate.SAMPLE_FAILED)
+    return [(fate, np.equal(of_files, _CODE[fate])) for fate in rules]
 
 
 def _record_rules(study: Study, table: StudyTable) -> list[tuple[RecordFate, Mask]]:

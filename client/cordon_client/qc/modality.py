@@ -142,6 +142,8 @@ class Modality:
     A file that cannot be read raises a DataError, which excludes its samples; nothing else may be
     raised on purpose. `check_sample` and `check_file` must be importable by name (they run in
     other processes).
+
+    beside: further files that are read with one that a manifest names.
     """
 
     name: str
@@ -153,3 +155,4 @@ class Modality:
     samples: Callable[[Path], tuple[str, ...]] | None = None
     group: Callable[[Sequence[Path]], tuple[SampleFiles, ...]] | None = None
     check_file: CheckFile | None = None
+    beside: Callable[[Path], tuple[Path, ...]] | None = None

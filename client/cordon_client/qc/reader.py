@@ -60,14 +60,22 @@ def study_columns(cohort: Cohort) -> tuple[str, ...]:
     return (*ids, *names, cohort.label.name)
 
 
-def read_table(path: Path, cohort: Cohort, *, max_bytes: int = DEFAULT_MAX_BYTES) -> SourceTable:
+def read_table(
+    path: Path,
+    cohort: Cohort,
+    *,
+    also: Sequence[str] = (),
+    max_bytes: int = DEFAULT_MAX_BYTES,
+) -> SourceTable:
     """Read the study's columns from a CSV or Parquet file (told apart by content, not by name).
+
+    also: columns that the site needs besides.
 
     Raises:
         DataError: DA001 to DA007, DA010 to DA015, each for one way in which a file can be wrong.
     """
     head = open_head(path, max_bytes)
-    needed = study_columns(cohort)
+    needed = tuple(dict.fromkeys((*study_columns(cohort), *also)))
     if head.startswith(b"PAR1") or path.suffix.lower() in {".parquet", ".pq"}:
         table = _read_parquet(path, needed, max_bytes)
     else:

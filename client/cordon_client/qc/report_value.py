@@ -69,6 +69,9 @@ def report_value(study: Study, qc: TableQc, model: ModelAtSite | None = None) ->
                 for fate, count in qc.record_fates.items()
             ],
         },
+        "samples": None
+        if qc.samples is None
+        else {**qc.samples.counts(), "reasons": qc.samples.reasons()},
         "findings": _findings(qc),
         "features": [
             _feature(feature, stats, qc)

@@ -12,10 +12,11 @@ from cordon_client.qc.fates import decide_fates, outside
 from cordon_client.qc.identity import check_key
 from cordon_client.qc.judge_cohort import judge_cohort
 from cordon_client.qc.judge_features import judge_features
+from cordon_client.qc.judge_sheet import judge_sheet
 from cordon_client.qc.measure import feature_stats, summary_vector
 from cordon_client.qc.reader import DEFAULT_MAX_BYTES, read_table
 from cordon_client.records import CleanTable
-from cordon_common.errors import CheckFailed
+from cordon_common.errors import CheckFailed, DataError
 from cordon_common.protocol.dictionary import NumberFeature
 from cordon_common.qc.fates import KEPT_FATES
 from cordon_common.qc.profile import builtin_profile
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from cordon_client.qc.columns import StudyTable
     from cordon_client.qc.fates import Fates
     from cordon_client.qc.measure import FeatureStats
+    from cordon_client.qc.sample_gate import SampleGate
     from cordon_common.protocol.study import Study
     from cordon_common.qc.fates import PatientFate, RecordFate
     from cordon_common.qc.profile import Profile
@@ -52,7 +54,8 @@ class TableQc:
 
     clean: the records that passed. verdict: the coarse part that the study declares as leaving.
     summary: the exact vector, float64 [layout.dimension]; it leaves only noised, through the
-    airlock. row_fates: int8 [records of the file], index into RecordFate in its order.
+    airlock. row_fates: int8 [records of the file], index into RecordFate in its order. samples: what
+    became of the sample files, where the study asks for them.
     """
 
     clean: CleanTable
@@ -65,6 +68,7 @@ class TableQc:
     layout: QcLayout
     summary: npt.NDArray[np.float64]
     row_fates: npt.NDArray[np.int8]
+    samples: SampleGate | None = None
 
     @property
     def patients_kept(self) -> int:
@@ -99,25 +103,33 @@ def run_table_qc(
     *,
     profile: Profile | None = None,
     max_bytes: int = DEFAULT_MAX_BYTES,
+    samples: SampleGate | None = None,
 ) -> TableQc:
     """Check a hospital's CSV or Parquet file against the study.
 
     key: the site's 32-byte split key. profile: thresholds; the built-in profile that the study
-    names when None. Guarantee: which records are kept changes for at most
+    names when None. samples: which sample files passed. Guarantee: which records are kept changes for at most
     `exclusion_stability(study)` patients when one patient joins or leaves.
 
     Raises:
-        DataError: DA001 to DA017 when the file or the key cannot be used at all.
+        DataError: DA001 to DA017 when the file or the key cannot be used at all; DA080 when the
+            study asks for checked sample files and none are given.
         ProtocolError: PR020 when the study's profile is unknown.
     """
     check_key(key)
     profile = builtin_profile(study.qc.profile) if profile is None else profile
-    source = read_table(path, study.cohort, max_bytes=max_bytes)
-    table = read_columns(source, study.cohort)
-    fates = decide_fates(study, table, key)
+    if bool(study.qc.samples) != (samples is not None):
+        raise DataError("DA080")
+    column = None if samples is None else samples.column
+    also = () if column is None else (column,)
+    source = read_table(path, study.cohort, also=also, max_bytes=max_bytes)
+    table = read_columns(source, study.cohort, sample_column=column)
+    of_files = None if samples is None else samples.of_records(table)
+    fates = decide_fates(study, table, key, of_files)
     stats = feature_stats(table, fates, study.cohort)
     results = (
         *judge_cohort(study, table, fates, source.unread, profile),
+        *([] if samples is None else judge_sheet(samples, table, fates, profile)),
         *judge_features(study, table, fates, stats, profile),
     )
     layout, summary = summary_vector(study, table, fates)
@@ -133,6 +145,7 @@ def run_table_qc(
         layout=layout,
         summary=summary,
         row_fates=fates.records,
+        samples=samples,
     )
 
 

@@ -15,6 +15,7 @@ from cordon_common.errors import DataError
 
 if TYPE_CHECKING:
     from cordon_client.home import SiteConfig
+    from cordon_client.qc.sample_gate import SampleGate
     from cordon_client.qc.tabular import TableQc
     from cordon_client.records import Tensors
     from cordon_common.protocol.study import Study
@@ -31,8 +32,10 @@ class StudyCohort:
     holdout: Tensors
 
 
-def load_cohort(study: Study, config: SiteConfig, split_key: bytes) -> StudyCohort:
-    """Read, check, encode and split the cohort.
+def load_cohort(
+    study: Study, config: SiteConfig, split_key: bytes, samples: SampleGate | None = None
+) -> StudyCohort:
+    """Read, check, encode and split the cohort. samples: which sample files passed.
 
     Guarantee: a patient's side of the split is a fixed function of the keyed hash of the
     patient's identity, so one patient more or less moves nobody else.
@@ -41,7 +44,11 @@ def load_cohort(study: Study, config: SiteConfig, split_key: bytes) -> StudyCoho
         DataError: when the file cannot be used at all (see `docs/errors.md`, DA).
     """
     qc = run_table_qc(
-        study, Path(config.dataset.file), split_key, max_bytes=config.limits.data_file_bytes
+        study,
+        Path(config.dataset.file),
+        split_key,
+        max_bytes=config.limits.data_file_bytes,
+        samples=samples,
     )
     fraction = study.evaluation.holdout_fraction
     train, holdout = split(
@@ -50,8 +57,10 @@ def load_cohort(study: Study, config: SiteConfig, split_key: bytes) -> StudyCoho
     return StudyCohort(qc, train, holdout)
 
 
-def fingerprint(file: Path, key: bytes, *, max_bytes: int) -> str:
+def fingerprint(file: Path, key: bytes, *, max_bytes: int, samples: str = "") -> str:
     """Return `hmac-sha256:<hex>` of the cohort file; keyed, so that no outsider can test a guess.
+
+    samples: the digest of what became of its sample files, which is part of the data then.
 
     Raises:
         DataError: DA001 when the file is missing, DA010 when it is larger than the site allows,
@@ -68,4 +77,4 @@ def fingerprint(file: Path, key: bytes, *, max_bytes: int) -> str:
         raise DataError("DA001") from None
     except OSError as error:
         raise DataError("DA015", why=error.strerror or "") from None
-    return "hmac-sha256:" + hmac.new(key, content.digest(), hashlib.sha256).hexdigest()
+    return "hmac-sha256:" + hmac.new(key, content.digest() + samples.encode(), "sha256").hexdigest()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from cordon_client.enrol import load_split_key
+from cordon_client.sample_qc import open_gate
 from cordon_client.training.noise import release
 from cordon_client.training.scoring import score_counts
 from cordon_client.vault.budget import budget_left
@@ -105,9 +106,9 @@ class VaultState:
             if charge.event.purpose == "evaluation":
                 self.masking.forget(charge.study)
 
-    def _data(self) -> DataRegistered:
+    def _data(self, samples: str = "") -> DataRegistered:
         file, limit = Path(self._config.dataset.file), self._config.limits.data_file_bytes
-        found = fingerprint(file, self._split_key, max_bytes=limit)
+        found = fingerprint(file, self._split_key, max_bytes=limit, samples=samples)
         return DataRegistered(dataset=self._config.dataset.id, fingerprint=found)
 
     @property
@@ -178,14 +179,16 @@ class VaultState:
         """Return the study's cohort, read from the file at its first use and then kept.
 
         Raises:
-            DataError: when the file cannot be used.
+            DataError: when the file cannot be used, or its samples' files were not checked as they are.
         """
         with self._loading:
             if study.digest not in self._cohorts:
-                cohort = load_cohort(study, self._config, self._split_key)
+                gate = open_gate(self._home, self._config, study)
+                cohort = load_cohort(study, self._config, self._split_key, gate)
                 if cohort.train.n_patients + cohort.holdout.n_patients > site_patients_cap(study):
                     raise DataError("DA018")
-                self.ledger.record(self._data())  # may be another file than at start
+                # May be another file than at start.
+                self.ledger.record(self._data("" if gate is None else gate.digest))
                 self._cohorts[study.digest] = cohort
                 self._keep_report(lambda: keep_qc_report(self._home, study, cohort))
             return self._cohorts[study.digest]
@@ -195,7 +198,8 @@ class VaultState:
 
         Raises:
             ProtocolError: PR008 wrong arrays; PolicyRefused: PO107 before quality control;
-            CheckFailed: CK101 to CK109 when quality control failed; DataError: DA001 to DA018;
+            CheckFailed: CK101 to CK109 when quality control failed; DataError: DA001 to DA018 and
+            DA080 to DA083;
             SystemFault: SY042, SY073 when the proof does not cover cohort or device.
         """
         expected = {} if slot.phase == "qc" else {"weights": (dimension(study),)}

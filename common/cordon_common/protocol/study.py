@@ -49,14 +49,18 @@ class Disclosure(StrictModel):
     max_share: float = Field(default=0.8, ge=0.5, lt=1, examples=[0.8])
 
 
-class Qc(StrictModel):
-    """Quality control: the versioned profile, and what duplicates under other ids lead to."""
+ProfileName = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,60}\.v[0-9]{1,6}$")]
 
-    profile: str = Field(
-        default="clinical-table.v1",
-        pattern=r"^[a-z0-9-]+\.v[0-9]+$",
-        examples=["clinical-table.v1"],
-    )
+
+class Qc(StrictModel):
+    """Quality control: the versioned profile, and what duplicates under other ids lead to.
+
+    samples: profiles, one per modality, of the files that the features were made of. Where it is
+    given, a patient takes part only with a sample whose files passed; each hospital checks its own.
+    """
+
+    profile: ProfileName = Field(default="clinical-table.v1", examples=["clinical-table.v1"])
+    samples: tuple[ProfileName, ...] = Field(default=(), max_length=8, examples=[["fastq.v1"]])
     duplicate_patients: Literal["warn", "exclude"] = Field(default="warn", examples=["warn"])
     histogram_bins: int = Field(default=10, ge=2, le=50, examples=[10])
     disclosure: Disclosure = Disclosure()
@@ -268,6 +272,10 @@ class Study(StrictModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Study:
+        if self.qc.samples and self.cohort.patient_id is None:
+            raise ValueError("qc.samples: whose sample it is needs cohort.patient_id")
+        if len(set(self.qc.samples)) < len(self.qc.samples):
+            raise ValueError("qc.samples: a profile is listed twice")
         sites = [entry.site for entry in self.roster]
         if len(set(sites)) != len(sites):
             raise ValueError("roster: a site is listed twice")
@@ -294,6 +302,8 @@ class Study(StrictModel):
         value: dict[str, Json] = self.model_dump(mode="json")
         if self.qc.disclosure == Disclosure():
             del value["qc"]["disclosure"]
+        if not self.qc.samples:
+            del value["qc"]["samples"]
         return value
 
     @model_validator(mode="after")

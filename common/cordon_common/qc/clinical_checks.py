@@ -54,6 +54,26 @@ _RECORD_RULES = (
         ),
     ),
     _rule(
+        "record.sample-not-listed",
+        ReasonCode.SAMPLE_NOT_LISTED,
+        Wording(
+            "Samples on the sheet",
+            "The study takes patients whose sample files were checked, and the sample sheet lists "
+            "none for these records; they are left out.",
+            "Compare ids in table and sheet, zeros in front and blanks included.",
+        ),
+    ),
+    _rule(
+        "record.sample-failed",
+        ReasonCode.SAMPLE_FAILED,
+        Wording(
+            "Sample files passed",
+            "The files behind these records did not pass their own quality control; the records "
+            "are left out.",
+            "See the report of the sample files; repair or copy the files again, then run again.",
+        ),
+    ),
+    _rule(
         "record.label-missing",
         ReasonCode.LABEL_MISSING,
         Wording(
@@ -335,6 +355,17 @@ _COHORT_CHECKS = (
             "One outcome per patient",
             "Patients have records with both outcomes, or equal records with different ones.",
             "Check at which time the outcome was read, and whether ids were mixed up.",
+        ),
+    ),
+    _cohort(
+        "cohort.sheet-labels",
+        ReasonCode.LABELS_CONTRADICT_SHEET,
+        CheckClass.LOCAL_SOFT,
+        Bounds(unit="patients", source="table and sample sheet tell of the same people", warn=0),
+        Wording(
+            "Outcomes as on the sample sheet",
+            "Table and sample sheet give patients different outcomes.",
+            "Find out which of the two is right; shifted lines of a sheet look like this.",
         ),
     ),
     _cohort(

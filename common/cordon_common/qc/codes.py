@@ -22,6 +22,30 @@ QUALITY_CODES: dict[str, tuple[str, str]] = {
         "the cohort manifest is not valid",
         "correct the named line or field; columns: sample, file, patient, label, batch.NAME",
     ),
+    "DA080": (
+        "the study takes checked samples only, and this site names no sample sheet",
+        "add dataset.samples.sheet to site.yaml: the manifest of patients, samples and files",
+    ),
+    "DA081": (
+        "the files of this site's samples have not been checked for this study",
+        "run: cordon site qc DIR --study STUDY",
+    ),
+    "DA082": (
+        "the sample files were checked, and something changed since",
+        "check them again: cordon site qc DIR --study STUDY",
+    ),
+    "DA083": (
+        "the sample sheet does not say whose each sample and file is",
+        "give every sample a patient, and name each file once, or with what is inside",
+    ),
+    "DA084": (
+        "a sample file changed while it was being checked",
+        "wait until the copy is complete, then run again",
+    ),
+    "CK111": (
+        "a file that several samples share could not be checked, so nothing is known of any",
+        "repair the file, then run: cordon site qc DIR --study STUDY",
+    ),
     "CK105": (
         "the file holds columns of direct identifiers",
         "leave names, record numbers, telephone numbers and addresses out of the export",

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cordon_common.protocol.study import Study
 
 
 class RecordFate(StrEnum):
@@ -10,6 +14,8 @@ class RecordFate(StrEnum):
 
     PATIENT_ID_MISSING = "patient_id_missing"
     DUPLICATE_RECORD = "duplicate_record"
+    SAMPLE_NOT_LISTED = "sample_not_listed"
+    SAMPLE_FAILED = "sample_failed"
     LABEL_MISSING = "label_missing"
     LABEL_UNKNOWN = "label_unknown"
     IMPOSSIBLE_VALUE = "impossible_value"
@@ -30,6 +36,8 @@ class PatientFate(StrEnum):
     IMPOSSIBLE_VALUE = "impossible_value"
     UNKNOWN_CATEGORY = "unknown_category"
     DUPLICATE_PATIENT = "duplicate_patient"
+    SAMPLE_NOT_LISTED = "sample_not_listed"
+    SAMPLE_FAILED = "sample_failed"
 
 
 KEPT_FATES = (
@@ -39,9 +47,21 @@ KEPT_FATES = (
 )
 """The fates of patients who take part in training or evaluation."""
 
+_FATES_OF_FILES = (PatientFate.SAMPLE_NOT_LISTED, PatientFate.SAMPLE_FAILED)
+
+
+def patient_fates(study: Study) -> tuple[PatientFate, ...]:
+    """List the fates that a study's summary counts; those of files only when its files are checked."""
+    if study.qc.samples:
+        return tuple(PatientFate)
+    return tuple(fate for fate in PatientFate if fate not in _FATES_OF_FILES)
+
+
 RECORD_FATE_TEXT: dict[RecordFate, str] = {
     RecordFate.PATIENT_ID_MISSING: "no patient id",
     RecordFate.DUPLICATE_RECORD: "the same record again",
+    RecordFate.SAMPLE_NOT_LISTED: "no sample of the patient in the sample sheet",
+    RecordFate.SAMPLE_FAILED: "a sample whose files did not pass",
     RecordFate.LABEL_MISSING: "no outcome recorded",
     RecordFate.LABEL_UNKNOWN: "an outcome that the study does not define",
     RecordFate.IMPOSSIBLE_VALUE: "a value outside the study's plausible range",

@@ -117,6 +117,21 @@ _TABLES: dict[ReasonCode, ReasonText] = {
         "Most values end in 0, as when a scale is read by eye and rounded.",
         "Nothing to repair; the measurement is coarser than it looks.",
     ),
+    ReasonCode.SAMPLE_NOT_LISTED: ReasonText(
+        "No sample on the sheet",
+        "The sample sheet lists no checked sample for these patients, so they are left out.",
+        "Compare ids in table and sheet, zeros in front and blanks included.",
+    ),
+    ReasonCode.SAMPLE_FAILED: ReasonText(
+        "Sample files did not pass",
+        "The files behind the features did not pass their own quality control.",
+        "Repair or copy the files again at the hospital, then check them again.",
+    ),
+    ReasonCode.LABELS_CONTRADICT_SHEET: ReasonText(
+        "Outcomes differ from the sample sheet",
+        "Table and sample sheet give patients different outcomes.",
+        "Find out which of the two is right; shifted lines of a sheet look like this.",
+    ),
     ReasonCode.IDENTIFIER_COLUMN: ReasonText(
         "Columns that look like identifiers",
         "Columns are called, or look, like names, record numbers or addresses. They stay unread.",

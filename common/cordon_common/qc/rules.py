@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from cordon_common.protocol.study import Study
     from cordon_common.qc.checks import CheckSpec
 
+RULES_OF_FILES = ("record.sample-not-listed", "record.sample-failed")
+"""The rules that look at what became of a record's sample files."""
+
 _DUPLICATE_PATIENT = "patient.duplicate"
 
 
@@ -22,6 +25,8 @@ def exclusion_rules(study: Study) -> tuple[CheckSpec, ...]:
     ids, equal rows are one patient by definition and there is nobody left to exclude.
     """
     rules = tuple(spec for spec in REGISTRY.of(CLINICAL_TABLE) if spec.excludes)
+    if not study.qc.samples:
+        rules = tuple(spec for spec in rules if spec.id not in RULES_OF_FILES)
     if study.qc.duplicate_patients == "exclude" and study.cohort.patient_id is not None:
         return rules
     return tuple(spec for spec in rules if spec.id != _DUPLICATE_PATIENT)

@@ -17,7 +17,7 @@ import numpy as np
 
 from cordon_common.errors import ProtocolError
 from cordon_common.protocol.dictionary import NumberFeature
-from cordon_common.qc.fates import KEPT_FATES, PatientFate
+from cordon_common.qc.fates import KEPT_FATES, patient_fates
 from cordon_common.qc.rules import exclusion_stability
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def qc_layout(study: Study) -> QcLayout:
     """
     features = study.cohort.measured
     weight = max(1, math.floor(_WEIGHT_STEPS * min(1.0, math.sqrt(2 / len(features)))))
-    fates = HistogramSpec(FATE, "fate", tuple(fate.value for fate in PatientFate), 1.0)
+    fates = HistogramSpec(FATE, "fate", tuple(fate.value for fate in patient_fates(study)), 1.0)
     label = HistogramSpec(LABEL, "label", LABEL_CELLS, 1.0)
     bins = study.qc.histogram_bins
     columns = tuple(column for feature in features for column in effect_columns(feature))

@@ -104,6 +104,9 @@ class ReasonCode(StrEnum):
     CONTAMINATION = "contamination"
     OUTLIER = "outlier"
     SWAPPED_SAMPLE = "swapped_sample"
+    SAMPLE_NOT_LISTED = "sample_not_listed"
+    SAMPLE_FAILED = "sample_failed"
+    LABELS_CONTRADICT_SHEET = "labels_contradict_sheet"
     BATCH_EFFECT = "batch_effect"
     BATCH_CONFOUNDED = "batch_confounded"
     # reads, alignments, variants, identity

@@ -265,10 +265,10 @@ def patient_counts(summary: QcSummary) -> dict[str, Estimate]:
     variance = fates.std**2
     gap = (label.value - total.value) / (total.std**2 + label.std**2)
     counts = {}
-    for fate in PatientFate:
-        own = fates.estimate(fate.value)
+    for fate in fates.spec.cells:
+        own = fates.estimate(fate)
         std = math.sqrt(variance - variance**2 / (total.std**2 + label.std**2))
-        counts[fate.value] = Estimate(own.value + variance * gap, std)
+        counts[fate] = Estimate(own.value + variance * gap, std)
     pooled = math.sqrt(1 / (1 / total.std**2 + 1 / label.std**2))
     counts[""] = Estimate(total.value + total.std**2 * gap, pooled)
     return counts
@@ -309,7 +309,7 @@ def _told(summary: QcSummary, min_cell: int) -> _Told:
                 counts[fate.value] if shown.allows(FATE, fate.value) else None,
             )
             for fate in PatientFate
-            if fate not in KEPT_FATES
+            if fate.value in counts and fate not in KEPT_FATES
         ),
         features=_features(summary, shown, max(counts[""].value, 1.0)),
     )

@@ -128,10 +128,11 @@ def test_an_error_in_looking_at_all_samples_loses_nothing_and_is_no_pass(run):
 
 
 def test_samples_that_share_a_file_are_checked_in_one_pass_under_their_names(run):
-    result = run({"x.many": "p:aaa q:a", "y.many": "p:aa"})
+    result = run({"x.many": "p:aaa q:a", "y.many": "p:aa r:aaaa"})
     part = result.parts[0]
-    assert [sample.sample for sample in part.samples] == ["x.many/p", "x.many/q", "y.many/p"]
-    assert [qc.stats["letters"] for qc in part.found] == [3, 1, 2]
+    names = ["x.many/p", "x.many/q", "y.many/p", "y.many/r"]
+    assert [sample.sample for sample in part.samples] == names
+    assert [qc.stats["letters"] for qc in part.found] == [3, 1, 2, 4]
 
 
 def test_a_path_that_is_not_there_and_a_folder_of_unknown_files_are_refused_by_code(run, tmp_path):

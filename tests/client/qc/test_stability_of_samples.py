@@ -190,8 +190,8 @@ FILES = {
 }
 
 
-def fates(modality, folder, kinds, own_rows=0):
-    """Which excluding rules each sample fails, and what all samples together say."""
+def fates(modality, folder, kinds, own_rows=0, *, own_file=False):
+    """Which excluding rules each sample fails. own_file: the file is not meant to be shared."""
     draw, known, absent = KINDS[modality]
     columns = {
         name: draw(kind, np.random.default_rng([known.index(kind), *name.encode()]))
@@ -199,7 +199,9 @@ def fates(modality, folder, kinds, own_rows=0):
     }
     name, write = FILES[modality]
     write(folder / name, columns, own_rows, absent)
-    samples = [SampleFiles(each, (folder / name,), inside=each) for each in columns]
+    samples = [
+        SampleFiles(each, (folder / name,), inside=None if own_file else each) for each in columns
+    ]
     profile = builtin_profile(f"{modality.name}.v1")
     found = modality.check_file(samples, profile, silent)
     return {each.sample: failed(each.results) for each in found}
@@ -234,10 +236,12 @@ def test_every_rule_that_a_shared_file_is_excluded_by_does_exclude(modality, tmp
 
 
 def test_rules_over_rows_that_others_brought_exclude_in_a_file_of_ones_own_only(tmp_path):
-    alone = fates(VARIANTS, tmp_path, {"a": "failed"})
+    alone = fates(VARIANTS, tmp_path, {"a": "failed"}, own_file=True)
     assert alone["a"] == {"vcf.call-rate"}
+    assert fates(VARIANTS, tmp_path, {"a": "failed"})["a"] == set()  # others may yet join it
+    assert fates(PROTEINS, tmp_path, {"a": "failed"})["a"] == set()
     assert fates(VARIANTS, tmp_path, {"a": "failed", "b": "good"})["a"] == set()
-    assert fates(VARIANTS, tmp_path, {"a": "shallow"})["a"] == {"vcf.depth"}
+    assert fates(VARIANTS, tmp_path, {"a": "shallow"}, own_file=True)["a"] == {"vcf.depth"}
     assert fates(PROTEINS, tmp_path, {"a": "failed", "b": "good"})["a"] == set()
 
 

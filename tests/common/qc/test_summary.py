@@ -7,7 +7,7 @@ import pytest
 
 from cordon_common.errors import ProtocolError
 from cordon_common.protocol.dictionary import NumberFeature
-from cordon_common.qc.fates import PatientFate
+from cordon_common.qc.fates import patient_fates
 from cordon_common.qc.shown import shown_of
 from cordon_common.qc.summary import (
     FATE,
@@ -86,7 +86,7 @@ def test_counts_survive_encoding_scaling_and_decoding(study):
     assert {h.std for h in summary.histograms.values()} == {3.0}
     assert summary.kept.value == 0 + 1 + 2
     assert summary.kept.std == pytest.approx(3 * math.sqrt(3))
-    assert summary.patients.value == sum(range(len(PatientFate)))
+    assert summary.patients.value == sum(range(len(patient_fates(study))))
 
 
 def test_a_small_weight_means_more_noise_per_patient(make_study, number):

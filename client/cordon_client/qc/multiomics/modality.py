@@ -61,6 +61,18 @@ def samples(path: Path) -> tuple[str, ...]:
     return tuple(row.patient for row in read_sheet(path))
 
 
+def beside(path: Path) -> tuple[Path, ...]:
+    """List the files that a sheet names.
+
+    Raises:
+        DataError: DA044 when the sheet is not valid.
+    """
+    from cordon_client.qc.multiomics.sheet import read_sheet
+
+    sources = (each for row in read_sheet(path) for each in (row.dna, row.rna, row.expression))
+    return tuple(dict.fromkeys(each.file for each in sources if each))
+
+
 def check_sample(sample: SampleFiles, profile: Profile, progress: Progress) -> SampleQc:
     """Check a sheet of one patient."""
     return check_file((sample,), profile, progress)[0]
@@ -89,6 +101,9 @@ def _judged(sample: SampleFiles, found: Identity, profile: Profile) -> SampleQc:
     sexes = {sex for _, sex in found.sexes}
     told = ", ".join(f"{source} {sex}" for source, sex in found.sexes)
     agree = None if len(found.sexes) < 2 else float(len(sexes) > 1)
+    # DNA is read at the sites of all RNA of the sheet, so others take part in the sex it shows.
+    without_dna = {sex for source, sex in found.sexes if source != "DNA"}
+    shared = sample.inside is not None and len(without_dna) < 2
     return SampleQc(
         sample=sample.sample,
         stats={
@@ -98,7 +113,7 @@ def _judged(sample: SampleFiles, found: Identity, profile: Profile) -> SampleQc:
         },
         results=(
             result_of(Finding("identity.genotype", mismatch, found.sites, fits), profile),
-            result_of(Finding("identity.sex", agree, None, f"{told}."), profile),
+            result_of(Finding("identity.sex", agree, None, f"{told}.", shared=shared), profile),
         ),
         measures={"identity": found},
     )
@@ -244,4 +259,5 @@ MODALITY = Modality(
     check_cohort=check_cohort,
     samples=samples,
     check_file=check_file,
+    beside=beside,
 )

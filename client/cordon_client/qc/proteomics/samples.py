@@ -69,7 +69,8 @@ def _check(sample: SampleFiles, table: ProteinTable, profile: Profile) -> Sample
             missing,
             len(own) - len(known),
             f"{len(own) - len(known)} of {len(own)} proteins.",
-            shared=len(table.matrix.samples) > 1,  # which proteins are rows depends on all runs
+            # which proteins are rows depends on all runs
+            shared=sample.inside is not None or len(table.matrix.samples) > 1,
         ),
         Finding("prot.contaminants", foreign),
     )

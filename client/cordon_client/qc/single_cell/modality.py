@@ -55,6 +55,15 @@ def group(files: Sequence[Path]) -> tuple[SampleFiles, ...]:
     return tuple(made)
 
 
+def beside(path: Path) -> tuple[Path, ...]:
+    """List the names of cells and genes that a 10x matrix is read with."""
+    if not path.name.removesuffix(".gz").endswith("matrix.mtx"):
+        return ()
+    return tuple(
+        sorted(f for f in path.parent.iterdir() if f.name.removesuffix(".gz").endswith(_PARTS))
+    )
+
+
 def _twins(raw: Path, cells: Path) -> bool:
     if raw.suffix != cells.suffix and not cells.suffix.startswith(".h5"):
         return False
@@ -123,4 +132,5 @@ MODALITY = Modality(
     check_cohort=check_cohort,
     group=group,
     check_file=check_file,
+    beside=beside,
 )

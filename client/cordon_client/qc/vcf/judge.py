@@ -16,14 +16,20 @@ if TYPE_CHECKING:
 
 
 def judge_sample(
-    counts: SampleCounts, sample: int, recorded_sex: str | None, profile: Profile
+    counts: SampleCounts,
+    sample: int,
+    recorded_sex: str | None,
+    profile: Profile,
+    *,
+    shared: bool = False,
 ) -> tuple[CheckResult, ...]:
     """Judge one sample by its own column; sample: its index in the file.
 
-    Where several samples share a file, its records are those at which any of them varies, so all
-    that is counted over records may only warn. Ti/Tv is counted over the sample's own SNPs.
+    shared: the file is not the sample's own, so its records are those at which any of several
+    varies, and all that is counted over records may only warn. Ti/Tv is counted over the sample's
+    own SNPs.
     """
-    few, shared = metrics.few_snps(counts, sample), len(counts.calls) > 1
+    few, shared = metrics.few_snps(counts, sample), shared or len(counts.calls) > 1
     values = (
         Finding("vcf.call-rate", metrics.call_rate(counts, sample), shared=shared),
         Finding("vcf.titv", metrics.titv(counts, sample), waived=few),

@@ -106,7 +106,8 @@ def check_file(
                 SampleQc(each.sample, stats | {"records": measures.counts["records"]}, (of_file,))
             )
             continue
-        judged = judge_sample(counts, index, recorded_sex(each.batches.get("sex")), profile)
+        sex, among = recorded_sex(each.batches.get("sex")), each.inside is not None
+        judged = judge_sample(counts, index, sex, profile, shared=among)
         results.append(
             SampleQc(
                 sample=each.sample,
@@ -128,6 +129,8 @@ def _index(sample: SampleFiles, names: tuple[str, ...]) -> int | None:
         return 0
     if name in names:
         return names.index(name)
+    if name is None and len(names) > 1:
+        raise DataError("DA073", "the file holds several samples, and the manifest names none")
     if name is not None and name != _SITES_ONLY:
         raise DataError("DA042", why="the file has no sample of the name that the manifest gives")
     return None
