@@ -141,6 +141,8 @@ def test_the_summary_counts_it_and_the_layout_has_the_cells_for_it(site, vault_o
         layout, arrays["release"], grid_per_unit=release_grid(site.study).qc, noise_std_grid=1.0
     )
     assert set(noisy.histograms[FATE].shown()) == set(cells)
+    _, arrays = decode(Airlock(vault).answer("train", site.request("train", weights=np.zeros(5))))
+    assert arrays["release"].shape == (5,)
 
 
 def test_the_local_report_says_how_many_and_why(site, vault_of):
@@ -157,7 +159,7 @@ def test_the_local_report_says_how_many_and_why(site, vault_of):
     }
     page = (folder / "qc-report.html").read_text()
     assert "<b>29</b> of 30 samples passed" in page
-    assert "Left out for: files readable (1)." in page
+    assert "What did not hold: files readable (1)." in page
     assert "a sample whose files did not pass" in page
 
 
