@@ -73,8 +73,7 @@ def aligned_rows(rows: torch.Tensor, dtype: torch.dtype | None = None) -> torch.
         return rows.to(dtype)
     if dtype == rows.dtype:
         return functional.pad(rows, (0, more))
-    padded = rows.new_empty((*rows.shape[:-1], width + more), dtype=dtype)
-    padded[..., width:] = 0.0
+    padded = rows.new_zeros((*rows.shape[:-1], width + more), dtype=dtype)
     padded[..., :width] = rows
     return padded
 

@@ -138,13 +138,11 @@ class LookupTerms:
 
 def square_norms(rows: torch.Tensor) -> torch.Tensor:
     """Return |row|² in float64 over the last axis of [P, S, width]."""
-    if rows.dtype == torch.float64:
-        norms: torch.Tensor = torch.linalg.vector_norm(rows, dim=-1)
-        return norms.square_()
-    some = max(1, _WIDENED_VALUES // max(1, rows.shape[1] * rows.shape[2]))
+    some = max(1, _WIDENED_VALUES * len(rows) // max(1, rows.numel()))
+    parts = [rows] if some >= len(rows) else torch.split(rows, some)
     # a dot product would write all squares down first
-    parts = [torch.linalg.vector_norm(part.double(), dim=-1) for part in torch.split(rows, some)]
-    return torch.cat(parts).square_()
+    norms = [torch.linalg.vector_norm(part, dim=-1, dtype=torch.float64) for part in parts]
+    return (norms[0] if len(norms) == 1 else torch.cat(norms)).square_()
 
 
 def sum_of_squares(parts: list[torch.Tensor]) -> torch.Tensor:
