@@ -88,6 +88,28 @@ def test_signs_differ_without_colour(report, browser):
     assert len(set(shapes.values())) == len(shapes)
 
 
+def test_a_hospital_can_be_taken_out_of_every_drawing(report, browser):
+    page = opened(browser, report, 1200)
+    seen = "(site) => [...document.querySelectorAll(`svg .${site}`)].filter((g) => g.getClientRects().length).length"
+    before = page.evaluate(seen, "site-0"), page.evaluate(seen, "site-1")
+    assert min(before) > 0
+    page.get_by_role("checkbox", name="east").uncheck()
+    assert page.evaluate(seen, "site-0") == 0
+    assert page.evaluate(seen, "site-1") == before[1]
+
+
+def test_words_in_a_drawing_do_not_run_into_each_other(report, browser):
+    page = opened(browser, report, 400)
+    page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true })")
+    touching = """() => [...document.querySelectorAll("svg.spread")].flatMap((svg) => {
+      const words = [...svg.querySelectorAll("text")].map((t) => [t.textContent, t.getBoundingClientRect()]);
+      return words.flatMap(([a, p], i) => words.slice(i + 1).filter(([, q]) =>
+        p.left < q.right && q.left < p.right && p.top + 2 < q.bottom && q.top + 2 < p.bottom
+      ).map(([b]) => `${a} | ${b}`));
+    })"""
+    assert page.evaluate(touching) == []
+
+
 def test_what_was_found_is_one_step_away(report, browser):
     page = opened(browser, report, 1200)
     page.get_by_role("link", name="Values in another unit").first.click()
@@ -110,7 +132,7 @@ def test_the_names_of_hospitals_stay_in_sight_while_the_checks_scroll(report, br
 def test_on_paper_closed_parts_are_printed_and_nothing_is_cut_off(report, browser):
     page = opened(browser, report, 794)  # A4 at 96 dots per inch
     page.emulate_media(media="print")
-    hidden = """[...document.querySelectorAll("details > :not(summary), .tall tr")]
+    hidden = """[...document.querySelectorAll("details:not(.numbers) > :not(summary), .tall tr")]
       .filter((e) => !e.getClientRects().length).length"""
     assert page.evaluate(hidden) == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= 794

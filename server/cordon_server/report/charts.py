@@ -23,7 +23,8 @@ def n(value: float) -> str:
     return "0" if text in {"-0", ""} else text
 
 
-def _svg(width: float, height: float, title: str, parts: Sequence[str], *, kind: str) -> Markup:
+def svg(width: float, height: float, title: str, parts: Sequence[str], *, kind: str) -> Markup:
+    """Put parts of a drawing into one, which has a name."""
     body = "".join(parts)
     return Markup(  # noqa: S704 - every text in it was escaped
         f'<svg class="{kind}" viewBox="0 0 {n(width)} {n(height)}" role="img" '
@@ -119,7 +120,7 @@ def forest(rows: Sequence[ForestRow], title: str) -> Markup:
     parts.append(line((x(0.5), 8), (x(0.5), height - 26), "chance"))
     for i, row in enumerate(rows):
         parts += _forest_row(row, 25.0 + 34 * i, x)
-    return _svg(640, height, title, parts, kind="chart wide")
+    return svg(640, height, title, parts, kind="chart wide")
 
 
 def _forest_row(row: ForestRow, y: float, x: Scale) -> list[str]:
@@ -153,7 +154,7 @@ def roc(points: Sequence[Point], title: str) -> Markup:
         parts.append(path([(x(a), y(b)) for a, b in points], "curve"))
     else:
         parts.append(text((110, 86), "hidden by the noise", "tick", "middle"))
-    return _svg(200, 192, title, parts, kind="chart small")
+    return svg(200, 192, title, parts, kind="chart small")
 
 
 def score_bars(
@@ -187,7 +188,7 @@ def score_bars(
         text((190, 190), "1", "tick", "middle"),
         text((110, 190), "score", "tick", "middle"),
     ]
-    return _svg(200, 194, title, parts, kind="chart small")
+    return svg(200, 194, title, parts, kind="chart small")
 
 
 def convergence(norms: Sequence[float], first_averaged: int, title: str) -> Markup:
@@ -208,7 +209,7 @@ def convergence(norms: Sequence[float], first_averaged: int, title: str) -> Mark
     parts += [dot((x(i), y(v)), 3, "point", f"round {i + 1}: {v:.4f}") for i, v in enumerate(norms)]
     for i in sorted({0, count - 1, *range(4, count, max(5, 5 * (count // 50)))}):
         parts.append(text((x(i), 198), str(i + 1), "tick", "middle"))
-    return _svg(640, 206, title, parts, kind="chart wide")
+    return svg(640, 206, title, parts, kind="chart wide")
 
 
 @dataclass(frozen=True)
@@ -239,7 +240,7 @@ def timeline(seconds: Sequence[float], rows: Sequence[TimelineRow], title: str) 
             tip = f"{row.site}, round {i + 1}: {code or ('took part' if code is None else 'not asked')}"
             corner = (180 + width * i + 0.5, at)
             parts.append(box(corner, (width - 1, 15), style, tip))
-    return _svg(640, 92 + 22 * len(rows), title, parts, kind="chart wide")
+    return svg(640, 92 + 22 * len(rows), title, parts, kind="chart wide")
 
 
 def lollipops(rows: Sequence[tuple[str, float, float | None]], title: str) -> Markup:
@@ -264,29 +265,11 @@ def lollipops(rows: Sequence[tuple[str, float, float | None]], title: str) -> Ma
         parts.append(line((x(0), at), (x(value), at), f"stem {side}"))
         tip = f"{name}: {value:+.3f}" + (f" (noise at most ± {1.96 * std:.3f})" if std else "")
         parts.append(dot((x(value), at), 5, side if clear or std is None else f"{side} open", tip))
-    return _svg(640, height, title, parts, kind="chart wide")
-
-
-def sparkline(shares: Sequence[float | None], band: float, clear: float, title: str) -> Markup:
-    """Draw a tiny histogram; bars below `clear` bands of noise are faint, suppressed ones dashed."""
-    count = max(len(shares), 1)
-    width = 110 / count
-    top = max([*(share for share in shares if share is not None), 1.5 * band, 1e-6])
-    y = Scale(0, top, 32, 2)
-    parts = [box((0, y(band)), (110, 32 - y(band)), "noise")]
-    for i, share in enumerate(shares):
-        if share is None:
-            parts.append(box((width * i + 1, 25), (width - 2, 7), "withheld", "suppressed"))
-            continue
-        end = y(max(share, 0.0))
-        style = "bar" if share > clear * band else "bar faint"
-        parts.append(box((width * i + 0.5, end), (width - 1, 32 - end), style))
-    parts.append(line((0, 32), (110, 32), "axis"))
-    return _svg(110, 33, title, parts, kind="spark")
+    return svg(640, height, title, parts, kind="chart wide")
 
 
 def budget_bar(spent: float, promised: float, title: str) -> Markup:
     """Draw how much of the promise is spent."""
     part = min(spent / promised, 1.0) if promised else 0.0
     parts = [box((0, 2), (120, 8), "track"), box((0, 2), (120 * part, 8), "bar")]
-    return _svg(120, 12, title, parts, kind="gauge")
+    return svg(120, 12, title, parts, kind="gauge")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from cordon_server.report import charts, decisions, matrix, page
+from cordon_server.report import charts, decisions, page
+from cordon_server.report.distributions import distributions
 
 if TYPE_CHECKING:
     from cordon_server.report.extra import AuditOutcome
@@ -166,9 +167,8 @@ def _has_quality(model: ReportModel) -> bool:
 
 def _quality(model: ReportModel) -> dict[str, Any]:
     if not _has_quality(model):
-        return {"decisions": ()}
+        return {"decisions": (), "spread": None}
     gate = model.study.qc.gate
-    names, rows = matrix.matrix(model)
     sites = decisions.worst_first(model)
     groups = decisions.check_groups(sites)
     hospitals = {site.site: page.hospital_row(site, model) for site in sites}
@@ -184,12 +184,7 @@ def _quality(model: ReportModel) -> dict[str, Any]:
             "hospitals the study stops. Findings from a comparison of hospitals exclude nobody by "
             "themselves."
         ),
-        "matrix_sites": names,
-        "matrix_parts": [
-            ("", [row for row in rows if row.telling]),
-            ("Features in which only noise can be seen", [row for row in rows if not row.telling]),
-        ],
-        "matrix_note": matrix.matrix_note(model),
+        "spread": distributions(model),
     }
 
 

@@ -15,15 +15,12 @@ from cordon_common.qc.shown import shown_of
 from cordon_common.qc.summary import (
     FATE,
     LABEL,
-    MISSING_NEGATIVE,
-    MISSING_POSITIVE,
-    OUT_OF_RANGE,
-    UNKNOWN,
     Estimate,
 )
 from cordon_common.qc.verdict import CohortVerdict
 from cordon_server.evaluation import read_histogram, roc_points, sum_of_sites
 from cordon_server.phases.quality import read_summary
+from cordon_server.report.cells import feature_cells
 from cordon_server.report.checks import states_of
 from cordon_server.spending import site_events
 
@@ -34,9 +31,9 @@ if TYPE_CHECKING:
     from cordon_common.evaluation import ScoreHistogram
     from cordon_common.privacy.events import Event
     from cordon_common.protocol.study import Study
-    from cordon_common.qc.shown import Shown
-    from cordon_common.qc.summary import NoisyHistogram, QcSummary
+    from cordon_common.qc.summary import QcSummary
     from cordon_server.journal import Journal, SiteReply
+    from cordon_server.report.cells import FeatureCells
     from cordon_server.report.checks import State
     from cordon_server.report.extra import LocalFacts, LocalReports
 
@@ -56,25 +53,6 @@ class Evaluated:
     positives: tuple[float, ...]
     negatives: tuple[float, ...]
     roc: tuple[tuple[float, float], ...]
-
-
-@dataclass(frozen=True)
-class FeatureCells:
-    """A feature's noised histogram at a site, as shares of the site's patients.
-
-    shares: of the value cells, each with noise of standard deviation `share_std`. missing, strange
-    (out of range or unknown) with theirs. None: suppressed. differs: what the gate found against the
-    others, or "".
-    """
-
-    feature: str
-    shares: tuple[float | None, ...]
-    share_std: float
-    missing: float | None
-    missing_std: float
-    strange: float | None
-    strange_std: float
-    differs: str
 
 
 @dataclass(frozen=True)
@@ -195,7 +173,8 @@ def _site(study: Study, site: str, replies: Sequence[SiteReply], known: _Known) 
 def _difference(warning: dict[str, Json]) -> str:
     if warning["difference"] is None:
         return f"{warning['contrast']}: {warning['direction']} than at the others"
-    return f"{warning['contrast']}: {100 * warning['difference']:+.0f} points against the others"
+    points = 100 * min(max(warning["difference"], -1.0), 1.0)  # noise goes further than shares can
+    return f"{warning['contrast']}: {points:+.0f} points against the others"
 
 
 def _outcome(known: _Known, replies: Sequence[SiteReply]) -> str:
@@ -311,33 +290,5 @@ def _told(summary: QcSummary, min_cell: int) -> _Told:
             for fate in PatientFate
             if fate.value in counts and fate not in KEPT_FATES
         ),
-        features=_features(summary, shown, max(counts[""].value, 1.0)),
+        features=feature_cells(summary, shown, counts[""].value),
     )
-
-
-def _features(summary: QcSummary, shown: Shown, total: float) -> tuple[FeatureCells, ...]:
-    rows = []
-    for name, histogram in summary.histograms.items():
-        if histogram.spec.kind not in {"number", "category"}:
-            continue
-
-        def share(*cells: str, name: str = name, found: NoisyHistogram = histogram) -> float | None:
-            return found.estimate(*cells).value / total if shown.allows(name, *cells) else None
-
-        strange = OUT_OF_RANGE if histogram.spec.kind == "number" else UNKNOWN
-        missing = (MISSING_POSITIVE, MISSING_NEGATIVE)
-        one = histogram.std / total
-        rows.append(
-            FeatureCells(
-                feature=name,
-                # the last cells: strange, and twice missing
-                shares=tuple(share(cell) for cell in histogram.spec.cells[:-3]),
-                share_std=one,
-                missing=share(*missing),
-                missing_std=one * math.sqrt(2),
-                strange=share(strange),
-                strange_std=one,
-                differs="",
-            )
-        )
-    return tuple(rows)
