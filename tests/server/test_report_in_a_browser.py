@@ -96,6 +96,9 @@ def test_a_hospital_can_be_taken_out_of_every_drawing(report, browser):
     page.get_by_role("checkbox", name="east").uncheck()
     assert page.evaluate(seen, "site-0") == 0
     assert page.evaluate(seen, "site-1") == before[1]
+    assert page.evaluate(seen, "band") > 0
+    page.get_by_role("checkbox", name="reach of the noise").uncheck()
+    assert page.evaluate(seen, "band") == page.evaluate(seen, "whisker") == 0
 
 
 def test_words_in_a_drawing_do_not_run_into_each_other(report, browser):

@@ -99,12 +99,16 @@ class Reported:
 
 @dataclass(frozen=True)
 class Decision:
-    """What was decided about a hospital, and why. tag: in a word; kind: its colour."""
+    """What was decided about a hospital, and why. tag: in a word; kind: its colour.
+
+    known: its checks came, so that nothing reported means nothing found.
+    """
 
     site: str
     tag: str
     kind: str
     sentence: str
+    known: bool
     reported: tuple[Reported, ...]
 
 
@@ -201,6 +205,7 @@ def decision(site: SiteFacts, model: ReportModel) -> Decision:
         tag=tag,
         kind=kind,
         sentence=sentence,
+        known=bool(site.states),
         reported=tuple(
             Reported(MARKS[state], f"finding-{anchor}", _sentences(anchor)[0])
             for anchor, state in reports

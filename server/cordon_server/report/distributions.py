@@ -124,7 +124,8 @@ def _named(found: FeatureCells, model: ReportModel) -> tuple[str, str]:
     """Return name and unit of what is shown; of the outcome, what it is; "" of a category."""
     cohort = model.study.cohort
     if found.feature == LABEL:
-        return "outcome", cohort.label.description or cohort.label.name
+        what = cohort.label.description or cohort.label.name
+        return "outcome", "" if what == "outcome" else what
     (feature,) = (each for each in cohort.measured if each.name == found.feature)
     unit = feature.unit if isinstance(feature, NumberFeature) else ""
     return feature.name, "" if unit == "1" else unit
