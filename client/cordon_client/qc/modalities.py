@@ -11,6 +11,7 @@ from cordon_client.qc.fastq.modality import MODALITY as FASTQ
 from cordon_client.qc.images.modality import MODALITY as IMAGES
 from cordon_client.qc.metagenomics.modality import MODALITY as METAGENOMICS
 from cordon_client.qc.multiomics.modality import MODALITY as IDENTITY
+from cordon_client.qc.omop.modality import MODALITY as OMOP
 from cordon_client.qc.proteomics.modality import MODALITY as PROTEOMICS
 from cordon_client.qc.sequence_files.modality import MODALITY as SEQUENCES
 from cordon_client.qc.signals.modality import MODALITY as SIGNALS
@@ -29,6 +30,7 @@ MODALITIES: tuple[Modality, ...] = (
     ALIGNMENTS,
     VARIANTS,
     IDENTITY,
+    OMOP,  # before others: its files are known by name and header
     # counts, cells, taxa, proteins, sequences, signals, images
     SINGLE_CELL,
     SEQUENCES,

@@ -88,8 +88,8 @@ class CohortCheck:
         kept = sum(len(part.kept) for part in self.parts)
         titles = sorted({REGISTRY[result.check].wording.title for result in failed})
         out = samples - kept
-        said = f"{out} of {samples} samples {'is' if out == 1 else 'are'} left out"
-        why = f"{said}; not held: {', '.join(titles)}"
+        said = f"{out} of {samples} samples {'is' if out == 1 else 'are'} left out; " if out else ""
+        why = f"{said}not held: {', '.join(titles)}"
         raise CheckFailed("CK110", why=why)
 
 

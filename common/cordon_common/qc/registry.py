@@ -11,6 +11,7 @@ from cordon_common.qc.fastq_checks import CHECKS as FASTQ_CHECKS
 from cordon_common.qc.identity_checks import CHECKS as IDENTITY_CHECKS
 from cordon_common.qc.image_checks import CHECKS as IMAGE_CHECKS
 from cordon_common.qc.metagenomics_checks import CHECKS as METAGENOMICS_CHECKS
+from cordon_common.qc.omop_checks import CHECKS as OMOP_CHECKS
 from cordon_common.qc.proteomics_checks import CHECKS as PROTEOMICS_CHECKS
 from cordon_common.qc.sample_checks import CHECKS as SAMPLE_CHECKS
 from cordon_common.qc.sequence_checks import CHECKS as SEQUENCE_CHECKS
@@ -86,6 +87,7 @@ CROSS_SITE_CHECKS = (
 TABLES = (
     CLINICAL_TABLE_CHECKS,
     SURVEY_CHECKS,
+    OMOP_CHECKS,
     SAMPLE_CHECKS,
     BATCH_CHECKS,
     # laboratory modalities, one line each: reads, alignments, variants, identity

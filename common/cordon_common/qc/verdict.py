@@ -95,6 +95,8 @@ class ReasonCode(StrEnum):
     FUTURE_DATE = "future_date"
     DATE_ORDER = "date_order"
     TEMPORAL_LEAKAGE = "temporal_leakage"
+    BROKEN_LINK = "broken_link"
+    UNMAPPED_CONCEPTS = "unmapped_concepts"
     # samples and their files, any modality
     FILE_UNREADABLE = "file_unreadable"
     CHECK_CRASHED = "check_crashed"
