@@ -84,7 +84,8 @@ def terms_of(study: Study) -> Terms:
     leaving = (
         Leaving(
             f"quality summary: patients counted in {len(layout.histograms)} public histograms, "
-            "and how each feature goes with the outcome",
+            "and how each feature goes with the outcome"
+            + ("; mean and spread of each number" if layout.moments.features else ""),
             1,
             layout.dimension,
             f"each count ± {qc_std:.1f} patients or more",

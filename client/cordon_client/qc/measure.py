@@ -11,7 +11,15 @@ from cordon_client.qc.cells import MISSING, UNKNOWN
 from cordon_client.qc.fates import first_per_patient, outside
 from cordon_common.protocol.dictionary import NumberFeature
 from cordon_common.qc.measurement import Count, Histogram, Moments
-from cordon_common.qc.summary import FATE, LABEL, SHARE, encode, qc_layout
+from cordon_common.qc.summary import (
+    FATE,
+    LABEL,
+    MOMENT_CENTRE,
+    SHARE,
+    encode,
+    harmonised,
+    qc_layout,
+)
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -166,7 +174,7 @@ def summary_vector(
         cell = np.where(cell == MISSING, missing, cell)
         counts[feature.name] = _units_per_cell(cell[known], known_units, len(spec.cells))
     effects = _signed_sums(study, table, known, known_units)
-    return layout, encode(layout, counts, effects)
+    return layout, encode(layout, counts, effects, _moments(study, table, known, known_units))
 
 
 def _signed_sums(study: Study, table: StudyTable, known: Mask, units: Codes) -> Codes:
@@ -179,15 +187,39 @@ def _signed_sums(study: Study, table: StudyTable, known: Mask, units: Codes) -> 
     sums: list[int] = []
     for feature in study.cohort.measured:
         if isinstance(feature, NumberFeature):
-            values = table.numbers[feature.name].values[known]
-            usable = np.where(np.isnan(values) | outside(values, feature), feature.centre, values)
-            scaled = np.clip((usable - feature.centre) / feature.half_width, -1.0, 1.0)
+            scaled = np.nan_to_num(_scaled(feature, table.numbers[feature.name].values[known]))
             sums.append(int(np.trunc(scaled * signs).astype(np.int64).sum()))
             continue
         index = table.categories[feature.name][known]
         inside = [int(signs[index == number].sum()) for number in range(len(feature.categories))]
         sums += [inside[1] - inside[0]] if len(inside) == 2 else inside
     return np.array(sums, dtype=np.int64)
+
+
+def _moments(study: Study, table: StudyTable, known: Mask, units: Codes) -> Codes:
+    """Add v and v² - 1/2 over the chosen records, in integer units; int64 [2 · features].
+
+    Guarantee: a record adds at most √5/2 times its units to the two sums of a feature (in L2), so a
+    patient adds at most √5/2 times SHARE to each feature.
+    """
+    totals, squares = [], []
+    for feature in harmonised(study):
+        scaled = _scaled(feature, table.numbers[feature.name].values[known])
+        recorded = ~np.isnan(scaled)
+        value, own = scaled[recorded], units[recorded]
+        totals.append(int(np.trunc(value * own).astype(np.int64).sum()))
+        centred = value**2 - MOMENT_CENTRE
+        squares.append(int(np.trunc(centred * own).astype(np.int64).sum()))
+    return np.array([*totals, *squares], dtype=np.int64)
+
+
+def _scaled(feature: NumberFeature, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Map values so that `typical` is [-1, 1], clipped there; missing and impossible ones are NaN."""
+    possible = np.where(outside(values, feature), np.nan, values)
+    scaled: npt.NDArray[np.float64] = np.clip(
+        (possible - feature.centre) / feature.half_width, -1.0, 1.0
+    )
+    return scaled
 
 
 def _number_cells(

@@ -57,6 +57,8 @@ class Qc(StrictModel):
 
     samples: profiles, one per modality, of the files that the features were made of. Where it is
     given, a patient takes part only with a sample whose files passed; each hospital checks its own.
+    harmonise: the summary also carries each number's mean and spread, for harmonisation; the same
+    noise multiplier then means a little more noise in everything else.
     """
 
     profile: ProfileName = Field(default="clinical-table.v1", examples=["clinical-table.v1"])
@@ -64,6 +66,7 @@ class Qc(StrictModel):
     duplicate_patients: Literal["warn", "exclude"] = Field(default="warn", examples=["warn"])
     histogram_bins: int = Field(default=10, ge=2, le=50, examples=[10])
     disclosure: Disclosure = Disclosure()
+    harmonise: bool = Field(default=False, examples=[True])
     gate: Gate
 
 
@@ -300,10 +303,9 @@ class Study(StrictModel):
         at their default, they leave the digests of those studies as they were.
         """
         value: dict[str, Json] = self.model_dump(mode="json")
-        if self.qc.disclosure == Disclosure():
-            del value["qc"]["disclosure"]
-        if not self.qc.samples:
-            del value["qc"]["samples"]
+        for name, default in (("disclosure", Disclosure()), ("samples", ()), ("harmonise", False)):
+            if getattr(self.qc, name) == default:
+                del value["qc"][name]
         return value
 
     @model_validator(mode="after")

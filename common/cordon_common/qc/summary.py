@@ -1,4 +1,4 @@
-"""What quality control lets out of a hospital: one vector of patient counts on public cells.
+"""What quality control lets out of a hospital: patient counts on public cells, and some sums.
 
 The layout follows from the study alone. Each histogram counts every patient at most once (a
 patient with several records is shared out over them), so its L2 sensitivity is 1; `PROOF.md`
@@ -76,17 +76,37 @@ class EffectSpec:
     weight: float
 
 
+MOMENT_CENTRE = 0.5
+"""Squares are released less this: |(v, v² - 1/2)|² = v⁴ + 1/4 ≤ 5/4 for |v| ≤ 1."""
+_MOMENT_SQUARES = 1.25
+
+
+@dataclass(frozen=True)
+class MomentSpec:
+    """The sums for harmonisation, last in the vector: of all features Σv, then of all Σ(v² - 1/2).
+
+    v: the value mapped so that `typical` is [-1, 1], clipped there; missing and impossible ones add
+    nothing. features: numbers on a linear scale; none unless the study asks. weight: as of a
+    histogram.
+    """
+
+    features: tuple[str, ...]
+    weight: float
+
+
 @dataclass(frozen=True)
 class QcLayout:
     """The order and meaning of the released vector; equal for every site of a study."""
 
     histograms: tuple[HistogramSpec, ...]
     effects: EffectSpec
+    moments: MomentSpec
 
     @property
     def dimension(self) -> int:
         """Number of released values."""
-        return sum(len(spec.cells) for spec in self.histograms) + len(self.effects.columns)
+        cells = sum(len(spec.cells) for spec in self.histograms)
+        return cells + len(self.effects.columns) + 2 * len(self.moments.features)
 
     def l2_sensitivity(self, study: Study) -> float:
         """Return the L2 change of the vector when one patient joins or leaves.
@@ -103,6 +123,8 @@ class QcLayout:
             squares += (spec.weight * (1 + math.sqrt(2) * moved)) ** 2
         # Per feature a patient adds a vector of norm at most 1 to the signed sums.
         squares += self.effects.features * self.effects.weight**2
+        # And one of squared norm at most 5/4 to each harmonised feature's two sums.
+        squares += len(self.moments.features) * _MOMENT_SQUARES * self.moments.weight**2
         return math.sqrt(squares) * (1 + 2.0**-50)
 
 
@@ -111,18 +133,28 @@ def qc_layout(study: Study) -> QcLayout:
 
     The feature histograms together weigh as much as fates and outcome together, and so do the
     signed sums: how many patients are left, and why, must stay readable in a small hospital with
-    many features.
+    many features. The sums for harmonisation have the weight of a feature's histogram each.
     """
     features = study.cohort.measured
-    weight = max(1, math.floor(_WEIGHT_STEPS * min(1.0, math.sqrt(2 / len(features)))))
+    steps = max(1, math.floor(_WEIGHT_STEPS * min(1.0, math.sqrt(2 / len(features)))))
+    weight = steps / _WEIGHT_STEPS
     fates = HistogramSpec(FATE, "fate", tuple(fate.value for fate in patient_fates(study)), 1.0)
     label = HistogramSpec(LABEL, "label", LABEL_CELLS, 1.0)
     bins = study.qc.histogram_bins
     columns = tuple(column for feature in features for column in effect_columns(feature))
     return QcLayout(
-        (fates, label, *(_feature_spec(f, bins, weight / _WEIGHT_STEPS) for f in features)),
-        EffectSpec(columns, len(features), weight / _WEIGHT_STEPS),
+        (fates, label, *(_feature_spec(f, bins, weight) for f in features)),
+        EffectSpec(columns, len(features), weight),
+        MomentSpec(tuple(feature.name for feature in harmonised(study)), weight),
     )
+
+
+def harmonised(study: Study) -> tuple[NumberFeature, ...]:
+    """List the features whose mean and spread the study's summary carries."""
+    if not study.qc.harmonise:
+        return ()
+    numbers = (f for f in study.cohort.measured if isinstance(f, NumberFeature))
+    return tuple(feature for feature in numbers if feature.scale == "linear")
 
 
 def effect_columns(feature: Measured) -> tuple[EffectColumn, ...]:
@@ -174,11 +206,13 @@ def encode(
     layout: QcLayout,
     counts: Mapping[str, npt.NDArray[np.int64]],
     effects: npt.NDArray[np.int64] | None = None,
+    moments: npt.NDArray[np.int64] | None = None,
 ) -> npt.NDArray[np.float64]:
     """Write exact counts as the vector to be noised; never leaves the vault as it is.
 
     counts: per histogram int64 [cells], in units of 1/SHARE patient. effects: int64 [columns], the
-    signed sums in the same units; zeros when None. Result: float64 [dimension].
+    signed sums in the same units; moments: int64 [2 · features], those for harmonisation; zeros when
+    None. Result: float64 [dimension].
     Guarantee: exact up to 2^27 patients (all values are multiples of 2^-26), so floating point
     adds nothing to the sensitivity.
 
@@ -191,12 +225,18 @@ def encode(
         if units.shape != (len(spec.cells),) or (units < 0).any():
             raise ValueError(f"the counts of {spec.name} do not fit the layout")
         parts.append(units.astype(np.float64) / SHARE * spec.weight)
-    if effects is None:
-        effects = np.zeros(len(layout.effects.columns), dtype=np.int64)
-    if effects.shape != (len(layout.effects.columns),):
-        raise ValueError("the signed sums do not fit the layout")
-    parts.append(effects.astype(np.float64) / SHARE * layout.effects.weight)
+    parts.append(_sums(effects, len(layout.effects.columns), layout.effects.weight))
+    parts.append(_sums(moments, 2 * len(layout.moments.features), layout.moments.weight))
     return np.concatenate(parts)
+
+
+def _sums(units: npt.NDArray[np.int64] | None, size: int, weight: float) -> npt.NDArray[np.float64]:
+    if units is None:
+        units = np.zeros(size, dtype=np.int64)
+    if units.shape != (size,):
+        raise ValueError("the sums do not fit the layout")
+    sums: npt.NDArray[np.float64] = units.astype(np.float64) / SHARE * weight
+    return sums
 
 
 @dataclass(frozen=True)
@@ -235,11 +275,25 @@ class NoisyEffects:
 
 
 @dataclass(frozen=True)
+class NoisyMoments:
+    """The sums for harmonisation as released: float64 [features], in patients.
+
+    totals: Σv; squares: Σ(v² - 1/2); std: of the noise in each number.
+    """
+
+    features: tuple[str, ...]
+    totals: npt.NDArray[np.float64]
+    squares: npt.NDArray[np.float64]
+    std: float
+
+
+@dataclass(frozen=True)
 class QcSummary:
     """A site's released summary as the coordinator reads it."""
 
     histograms: dict[str, NoisyHistogram]
     effects: NoisyEffects
+    moments: NoisyMoments
 
     @property
     def kept(self) -> Estimate:
@@ -278,6 +332,12 @@ def decode(
         histograms[spec.name] = NoisyHistogram(spec, counts, noise_std_grid / scale)
         start = stop
     scale = grid_per_unit * layout.effects.weight
-    sums = noisy[start:].astype(np.float64) / scale
+    stop = start + len(layout.effects.columns)
+    sums = noisy[start:stop].astype(np.float64) / scale
     effects = NoisyEffects(layout.effects.columns, sums, noise_std_grid / scale)
-    return QcSummary(histograms, effects)
+    scale = grid_per_unit * layout.moments.weight
+    totals, squares = np.split(noisy[stop:].astype(np.float64) / scale, 2)
+    names = layout.moments.features
+    return QcSummary(
+        histograms, effects, NoisyMoments(names, totals, squares, noise_std_grid / scale)
+    )

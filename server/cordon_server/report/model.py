@@ -8,14 +8,23 @@ from typing import TYPE_CHECKING
 from cordon_common.ledger.reviewed import ReviewDecided
 from cordon_common.privacy.explain import explain
 from cordon_common.protocol.parse import open_study
+from cordon_common.qc.harmonise.summaries import Harmonisation, align
 from cordon_server import optimizer
 from cordon_server.biomarkers import Coefficient, coefficients
-from cordon_server.journal import Journal, RoundRecord
+from cordon_server.journal import Journal, RoundRecord, SiteReply
 from cordon_server.report.privacy import PrivacyFacts, privacy_facts
-from cordon_server.report.sites import Evaluated, SiteFacts, evaluated_together, site_facts
+from cordon_server.report.sites import (
+    Evaluated,
+    SiteFacts,
+    evaluated_together,
+    site_facts,
+    summaries_of,
+)
 from cordon_server.spending import site_events
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
     from cordon_common.canonical import Json
     from cordon_common.protocol.study import Study
     from cordon_server.coordinator import Coordinator
@@ -29,7 +38,7 @@ class ReportModel:
 
     coordinator: fingerprint of the key that signed the study. meaning: what the ε that was spent
     means in plain sentences. together: None also when one hospital brings most of the held-out
-    patients. software: versions by who runs them.
+    patients. harmonisation: of the hospitals that the gate let in. software: versions by who runs them.
     """
 
     study: Study
@@ -42,6 +51,7 @@ class ReportModel:
     meaning: tuple[str, ...]
     sites: tuple[SiteFacts, ...]
     together: Evaluated | None
+    harmonisation: Harmonisation | None
     rounds: tuple[RoundRecord, ...]
     coefficients: tuple[Coefficient, ...]
     weights_digest: str
@@ -55,7 +65,7 @@ class ReportModel:
         value["audit"] = self.audit.model_dump(mode="json") if self.audit else None
         for name in ("sites", "rounds", "coefficients"):
             value[name] = [_plain(item) for item in value[name]]
-        for name in ("privacy", "together"):
+        for name in ("privacy", "together", "harmonisation"):
             value[name] = _plain(value[name]) if value[name] is not None else None
         return value
 
@@ -87,6 +97,7 @@ def report_model(
         ).sentences,
         sites=site_facts(study, journal, local, _because(coordinator, state)),
         together=evaluated_together(study, replies),
+        harmonisation=_harmonisation(study, replies, facts.get("gate", {}).get("included")),
         rounds=rounds,
         coefficients=()
         if weights is None
@@ -104,6 +115,16 @@ def _because(coordinator: Coordinator, state: CampaignState) -> dict[str, str]:
         for body in coordinator.log.bodies_from(0)
         if isinstance(body, ReviewDecided) and body.run == state.campaign
     }
+
+
+def _harmonisation(
+    study: Study, replies: Sequence[SiteReply], included: Collection[str] | None
+) -> Harmonisation | None:
+    """Compare the hospitals that the gate let in; before it decided there is nothing to compare."""
+    if included is None:
+        return None
+    summaries = summaries_of(study, replies)
+    return align(study, {site: summaries[site] for site in included if site in summaries})
 
 
 def _weights(journal: Journal, rounds: tuple[RoundRecord, ...]) -> optimizer.Vector | None:

@@ -118,8 +118,9 @@ def _covered(study: Study) -> tuple[str, ...]:
         + (f" (one patient can change the fate of up to {stability})" if stability > 1 else "")
         + " are part of the proof."
     )
+    sums = ", and sums of values for harmonisation" if study.qc.harmonise else ""
     return (
-        "The quality summary, once: noised patient counts on public histograms.",
+        f"The quality summary, once: noised patient counts on public histograms{sums}.",
         f"Every training update: {rounds} noised sums of clipped per-patient gradients.",
         "The score histograms of held-out patients, once, from which all metrics are computed.",
         excluded,

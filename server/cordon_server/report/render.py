@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from cordon_server.report import charts, decisions, page
+from cordon_server.report import alignment, charts, decisions, page
 from cordon_server.report.distributions import distributions
 
 if TYPE_CHECKING:
@@ -172,6 +172,7 @@ def _quality(model: ReportModel) -> dict[str, Any]:
     sites = decisions.worst_first(model)
     groups = decisions.check_groups(sites)
     hospitals = {site.site: page.hospital_row(site, model) for site in sites}
+    alike_sites, alike = alignment.rows(model)
     return {
         "decisions": [(decisions.decision(s, model), hospitals[s.site]) for s in sites],
         "check_sites": [site.site for site in sites if site.states],
@@ -185,6 +186,9 @@ def _quality(model: ReportModel) -> dict[str, Any]:
             "themselves."
         ),
         "spread": distributions(model),
+        "alike_sites": alike_sites,
+        "alike": alike,
+        "alike_refusal": alignment.refusal(model),
     }
 
 

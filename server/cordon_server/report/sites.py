@@ -225,6 +225,12 @@ def _verdict(replies: Sequence[SiteReply]) -> CohortVerdict | None:
     return None
 
 
+def summaries_of(study: Study, replies: Sequence[SiteReply]) -> dict[str, QcSummary]:
+    """Read every hospital's quality summary that came."""
+    found = {reply.site: _summary(study, [reply]) for reply in replies if reply.phase == "qc"}
+    return {site: summary for site, summary in found.items() if summary is not None}
+
+
 def _summary(study: Study, replies: Sequence[SiteReply]) -> QcSummary | None:
     for reply in replies:
         if reply.phase == "qc" and reply.arrays:

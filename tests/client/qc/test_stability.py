@@ -113,11 +113,13 @@ def test_one_patient_changes_at_most_the_declared_number_of_fates(
 
 @pytest.mark.parametrize("cap", [1, 2, 3])
 @pytest.mark.parametrize("duplicates", ["warn", "exclude"])
+@pytest.mark.parametrize("harmonise", [False, True])
 @given(cohort=COHORT, patient=PATIENT, name=st.sampled_from(["a", "q"]))
 def test_one_patient_moves_the_summary_by_at_most_the_declared_sensitivity(
-    build_study, cap, duplicates, cohort, patient, name
+    build_study, cap, duplicates, harmonise, cohort, patient, name
 ):
     study = build_study(patient_id="id", cap=cap, duplicates=duplicates)
+    study = study.model_copy(update={"qc": study.qc.model_copy(update={"harmonise": harmonise})})
     bound = qc_layout(study).l2_sensitivity(study)
     before, after = table(named(cohort)), table(named(cohort) | {name: patient})
     assert moved(study, before, after) <= bound
@@ -206,6 +208,19 @@ def test_a_twin_changes_neither_what_trains_nor_what_is_held_out(
         return {key: n for key, n in kept(patients).items() if key[1] is RecordFate.KEPT}
 
     assert sides(before) == sides(before | {name: twin})
+
+
+@given(patient=PATIENT, cap=st.integers(1, 3))
+def test_a_patient_moves_the_sums_of_a_harmonised_feature_by_at_most_their_bound(
+    build_study, patient, cap
+):
+    """The block by itself: room that other parts of the vector leave cannot hide an excess."""
+    study = build_study(patient_id="id", cap=cap)
+    study = study.model_copy(update={"qc": study.qc.model_copy(update={"harmonise": True})})
+    spec = qc_layout(study).moments
+    sums = vector(study, table(named([patient])))[-2 * len(spec.features) :] / spec.weight
+    for totals, squares in zip(*np.split(sums, 2), strict=True):
+        assert math.hypot(totals, squares) <= math.sqrt(5) / 2
 
 
 @settings(max_examples=40)

@@ -8,15 +8,7 @@ from scipy.optimize import linprog
 
 from cordon_common.qc.fates import KEPT_FATES, PatientFate
 from cordon_common.qc.shown import Shown, shown_of
-from cordon_common.qc.summary import (
-    FATE,
-    LABEL,
-    EffectSpec,
-    NoisyEffects,
-    NoisyHistogram,
-    QcSummary,
-    qc_layout,
-)
+from cordon_common.qc.summary import FATE, LABEL, SHARE, decode, encode, qc_layout
 from cordon_common.qc.suppression import SUPPRESSED_BELOW, conceal
 
 K = SUPPRESSED_BELOW
@@ -153,13 +145,12 @@ def split(draw, total, cells):
 
 def summary_of(layout, world):
     fates, outcomes, features = world
-    tables = [fates, outcomes, *features]
-    histograms = {
-        spec.name: NoisyHistogram(spec, np.array(counts, dtype=np.float64), 1.0)
-        for spec, counts in zip(layout.histograms, tables, strict=True)
+    counts = {
+        spec.name: np.array(cells, dtype=np.int64) * SHARE
+        for spec, cells in zip(layout.histograms, [fates, outcomes, *features], strict=True)
     }
-    effects: EffectSpec = layout.effects
-    return QcSummary(histograms, NoisyEffects(effects.columns, np.zeros(len(effects.columns)), 1.0))
+    vector = np.rint(encode(layout, counts) * 64).astype(np.int64)
+    return decode(layout, vector, grid_per_unit=64.0, noise_std_grid=64.0)
 
 
 def attack(summary, shown):
