@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from cordon_common.qc.harmonise.combat import Location
     from cordon_common.qc.summary import Estimate, QcSummary
 
-_READABLE = 4.0
+_READABLE = 3.0
 """A hospital's number of values must be this many standard deviations of its noise, at least."""
 _SMALLEST_SPREAD = 1e-3
 
