@@ -1,8 +1,8 @@
 """Who trains: each site's own verdict decides; what the sites show together warns, or asks a person.
 
 Drift between hospitals is as often honest case mix as a fault, so it never excludes. An outcome
-that is turned around waits for a person, unless the study says otherwise. Everything
-here is a pure function of what the sites sent; the campaign logs every decision.
+that is turned around, values in another unit and codes that turn a feature's link with the outcome
+wait for a person, unless the study says otherwise. Everything here is a pure function of what the sites sent; the campaign logs every decision.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from cordon_common.qc.checks import judge
 from cordon_common.qc.clinical_checks import CLINICAL_TABLE
 from cordon_common.qc.crosssite import Orientation, effects_of, is_turned, orientations
 from cordon_common.qc.registry import REGISTRY
 from cordon_common.qc.shown import Shown, shown_of
-from cordon_common.qc.summary import LABEL, LABEL_CELLS, Estimate
+from cordon_common.qc.summary import LABEL, LABEL_CELLS
 from cordon_common.qc.verdict import CheckClass, CohortVerdict, ReasonCode, Scope, Severity, worst
-from cordon_server.drift import Deviation, deviations
+from cordon_server.crosssite.findings import DIFFERENCES, findings
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from cordon_common.canonical import Json
     from cordon_common.protocol.study import Study
-    from cordon_common.qc.summary import QcSummary
+    from cordon_common.qc.summary import Estimate, QcSummary
+    from cordon_server.crosssite.findings import Beside, Finding
 
 _CERTAIN = 4.0
 """Standard deviations of noise beyond which a noisy count contradicts a verdict (p = 3e-5)."""
@@ -52,21 +52,27 @@ class SiteReport:
 
 @dataclass(frozen=True)
 class GateDecision:
-    """The decision about one site. warnings: cross-site findings, for people to read.
+    """The decision about one site. findings: what it shows beside the others, for people to read.
 
     shown: what of its summary may be displayed. agreement: of its effects with the other sites', in
-    standard deviations; None where it cannot be read. compared: whether its distributions could be.
+    standard deviations; None where it cannot be read. compared: the checks beside other sites that
+    could be made.
     """
 
     site: str
     action: Action
     severity: Severity
     reasons: tuple[ReasonCode, ...]
-    warnings: tuple[Deviation, ...]
+    findings: tuple[Finding, ...]
     kept: Estimate
     shown: Shown
     agreement: float | None = None
-    compared: bool = False
+    compared: tuple[str, ...] = ()
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Say what is likely wrong, in plain sentences; differences alone are for the report."""
+        return tuple(f.sentence for f in self.findings if f.check not in DIFFERENCES)
 
     def as_json(self) -> dict[str, Json]:
         """Return the JSON value for the coordinator's store and reports.
@@ -79,24 +85,20 @@ class GateDecision:
             "action": self.action.value,
             "severity": self.severity.value,
             "reasons": [reason.value for reason in self.reasons],
-            "warnings": [self._warning(warning) for warning in self.warnings],
+            "warnings": [found.as_json(told=self._may_tell(found)) for found in self.findings],
             "agreement": None if self.agreement is None else round(self.agreement, 2),
-            "compared": self.compared,
+            "compared": list(self.compared),
             "kept": kept if self.shown.kept else None,
         }
 
-    def _warning(self, found: Deviation) -> dict[str, Json]:
-        # a share tells its cells and, beside a shown cell, how many patients have an outcome
-        told = self.shown.allows(found.feature, *found.cells) and self.shown.allows(
+    def _may_tell(self, found: Finding) -> bool:
+        """Say whether a finding's numbers may be displayed.
+
+        A share tells its cells and, beside a shown cell, how many patients have an outcome.
+        """
+        return self.shown.allows(found.feature, *found.cells) and self.shown.allows(
             LABEL, *LABEL_CELLS[:2]
         )
-        return {
-            "feature": found.feature,
-            "contrast": found.contrast,
-            "direction": "more" if found.difference > 0 else "fewer",
-            "difference": round(found.difference, 3) if told else None,
-            "limit": round(found.limit, 3) if told else None,
-        }
 
 
 @dataclass(frozen=True)
@@ -125,10 +127,10 @@ def decide(
     kept_out: sites under review that a person has kept out. Guarantee: fails closed. Without enough
     training sites the study stops; cross-site findings and honest heterogeneity exclude nobody.
     """
-    seen = _Together(
-        deviations({report.site: report.summary for report in reports}),
-        orientations({r.site: effects_of(study, r.summary) for r in reports}),
-    )
+    summaries = {report.site: report.summary for report in reports}
+    around = orientations({site: effects_of(study, s) for site, s in summaries.items()})
+    turned = {site for site, found in around.items() if _turned(found)}
+    seen = _Together(findings(study, summaries, turned), around)
     sites = tuple(
         _decide_site(study, report, seen, _ruled(study, report.site, released, kept_out))
         for report in sorted(reports, key=lambda report: report.site)
@@ -142,7 +144,7 @@ def decide(
 class _Together:
     """What the sites show together."""
 
-    drift: Mapping[str, Sequence[Deviation]]
+    beside: Mapping[str, Beside]
     orientation: Mapping[str, Orientation]
 
 
@@ -156,11 +158,12 @@ def _ruled(study: Study, site: str, released: Collection[str], kept_out: Collect
 
 
 def _decide_site(study: Study, report: SiteReport, seen: _Together, ruled: Action) -> GateDecision:
-    warnings = tuple(deviation for deviation in seen.drift[report.site] if _warns(deviation))
-    contradictions = _contradictions(study, report)
+    beside = seen.beside[report.site]
+    found = beside.findings
     orientation = seen.orientation.get(report.site)
-    doubts = [*contradictions, *_turned(orientation)]
-    reasons = [*report.verdict.reasons, *doubts, *(_reason(w) for w in warnings)]
+    doubts = [*_contradictions(study, report), *_turned(orientation)]
+    doubts += [finding.reason for finding in found if finding.doubted]
+    reasons = [*report.verdict.reasons, *doubts, *(finding.reason for finding in found)]
     if report.verdict.profile != study.qc.profile:
         reasons.append(ReasonCode.OTHER_PROFILE)
     severity = report.verdict.severity
@@ -171,11 +174,11 @@ def _decide_site(study: Study, report: SiteReport, seen: _Together, ruled: Actio
         action=_action(report.verdict, doubts, ruled),
         severity=severity,
         reasons=tuple(sorted(set(reasons))),
-        warnings=warnings,
+        findings=found,
         kept=report.summary.kept,
         shown=shown_of(report.summary, study.qc.disclosure.min_cell),
         agreement=None if orientation is None else orientation.z,
-        compared=bool(seen.drift[report.site]),
+        compared=beside.made,
     )
 
 
@@ -217,16 +220,3 @@ def _cohort_checks() -> set[str]:
         for spec in REGISTRY.of(CLINICAL_TABLE)
         if spec.check_class is CheckClass.LOCAL_HARD and spec.scope is Scope.COHORT
     }
-
-
-def _check_of(deviation: Deviation) -> str:
-    return "crosssite.prevalence" if deviation.feature == LABEL else "crosssite.drift"
-
-
-def _warns(deviation: Deviation) -> bool:
-    bounds = REGISTRY[_check_of(deviation)].bounds
-    return judge(deviation.excess, warn=bounds.warn, fail=bounds.fail) is Severity.WARN
-
-
-def _reason(deviation: Deviation) -> ReasonCode:
-    return REGISTRY[_check_of(deviation)].reason

@@ -30,7 +30,10 @@ _STATUS = {
 
 @dataclass(frozen=True)
 class SiteView:
-    """One hospital of the roster. rounds: in how many rounds its release was used."""
+    """One hospital of the roster. rounds: in how many rounds its release was used.
+
+    remarks: what the gate found it likely to have written otherwise than the others.
+    """
 
     site: str
     status: str = "waiting"
@@ -38,6 +41,7 @@ class SiteView:
     rounds: int = 0
     epsilon_pld: float = 0.0
     epsilon_rdp: float = 0.0
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,13 @@ def _after(view: SiteView, event: ProgressEvent) -> SiteView:
         "site.offline",
     }:
         return view
-    return replace(view, status=_STATUS[event.event], code=event.code)
+    remarks = _remarks(event) if event.phase == "gate" else view.remarks
+    return replace(view, status=_STATUS[event.event], code=event.code, remarks=remarks)
+
+
+def _remarks(event: ProgressEvent) -> tuple[str, ...]:
+    found = event.detail.get("remarks")
+    return tuple(str(remark) for remark in found) if isinstance(found, list) else ()
 
 
 def event_line(event: ProgressEvent, rounds: int) -> str:
@@ -141,7 +151,8 @@ def event_line(event: ProgressEvent, rounds: int) -> str:
         where = f"round {event.round + 1}" if event.phase == "train" else event.phase
         return f"{event.site} gave no usable answer in {where}{code}"
     if event.site:
-        return f"{event.site} {event.event.removeprefix('site.')}{code}"
+        line = f"{event.site} {event.event.removeprefix('site.')}{code}"
+        return "\n  ".join((line, *_remarks(event)))
     return f"{event.event.replace('.', ' ')}{code}"
 
 

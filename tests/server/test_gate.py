@@ -118,9 +118,9 @@ def test_a_site_that_loses_a_column_is_seen_and_not_excluded(rng):
     site = decision.sites[0]
     assert site.action is Action.TRAIN
     assert site.severity is Severity.WARN
-    assert site.reasons == (ReasonCode.DRIFT,)
-    assert [(w.feature, w.contrast) for w in site.warnings] == [("chol", "missing")]
-    assert all(not other.warnings for other in decision.sites[1:])
+    assert site.reasons == (ReasonCode.COLUMN_EMPTY,)
+    assert [(w.feature, w.what) for w in site.findings] == [("chol", "missing")]
+    assert all(not other.findings for other in decision.sites[1:])
 
 
 def test_a_site_with_a_shifted_column_is_seen(rng):
@@ -128,9 +128,9 @@ def test_a_site_with_a_shifted_column_is_seen(rng):
     shifted = np.zeros(len(layout["age"].cells))
     shifted[6:10] = 0.25
     site = decide(HEART, federation(rng, faults={"age": shifted})).sites[0]
-    assert site.warnings[0].feature == "age"
-    assert site.warnings[0].contrast.startswith("below ")
-    assert site.warnings[0].difference < -0.4
+    assert site.findings[0].feature == "age"
+    assert site.findings[0].what.startswith("below ")
+    assert site.findings[0].difference < -0.4
 
 
 def test_a_site_with_swapped_prevalence_is_seen(rng):
@@ -146,7 +146,7 @@ def test_a_faulty_large_site_does_not_become_the_reference(rng):
     decision = decide(
         HEART, federation(rng, sizes=(5000, 200, 200, 200, 200, 200), faults={"chol": lost})
     )
-    blamed = [s.site for s in decision.sites if any(w.difference > 0 for w in s.warnings)]
+    blamed = [s.site for s in decision.sites if any(w.difference > 0 for w in s.findings)]
     assert blamed == ["site-0"]
 
 
@@ -225,6 +225,6 @@ def test_four_real_hospitals_all_train_and_their_differences_are_shown(rng):
     decision = decide(HEART, reports)
     assert decision.included() == SITES
     swiss = next(site for site in decision.sites if site.site == "switzerland")
-    found = {(w.feature, w.contrast) for w in swiss.warnings}
+    found = {(w.feature, w.what) for w in swiss.findings}
     assert ("chol", "missing") in found
     assert (LABEL, "positive") in found

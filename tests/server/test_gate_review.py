@@ -125,3 +125,50 @@ def test_watching_a_campaign_whose_process_died_ends_with_its_own_code(federatio
     with pytest.raises(CordonError) as caught:
         watch_campaign(federation.coordinator, federation.campaign_id, as_json=True)
     assert caught.value.code == "SY022"
+
+
+def test_an_empty_column_is_shown_with_a_sentence(make_federation):
+    """The remark of the gate reaches the person who watches, and the report."""
+    import numpy as np
+
+    from cordon_server.cli.render import campaign_view
+    from cordon_server.report.model import report_model
+    from cordon_server.view import event_line, view_campaign
+
+    four = make_federation("four")
+
+    def without_values(study):
+        layout = summary.qc_layout(study)
+        made = filled(layout)
+        number = next(s for s in layout.histograms if s.kind in {"number", "category"})
+        made[number.name] = np.zeros(len(number.cells), dtype=np.int64)
+        made[number.name][-2:] = 200 * summary.SHARE
+        return summary.encode(layout, made)
+
+    four.hospitals["east"].quality = without_values
+    for name in ("north", "south", "west"):
+        four.hospitals[name].quality = lambda study: summary.encode(
+            summary.qc_layout(study), filled(summary.qc_layout(study))
+        )
+    four.run()
+    found = state(four)
+    view = view_campaign(four.coordinator, found)
+    (east,) = (site for site in view.sites if site.remarks)
+    assert east.site == "east"
+    assert "missing for nearly every patient" in east.remarks[0]
+    (event,) = (e for e in four.events("site.admitted") if e.site == "east")
+    assert east.remarks[0] in event_line(event, 4)
+    assert any(east.remarks[0] in str(part) for part in campaign_view(view).renderables)
+    model = report_model(four.coordinator, found, None, None)
+    site = next(site for site in model.sites if site.site == "east")
+    assert "column_empty" in site.reasons
+    assert any("missing for nearly every patient" in feature.differs for feature in site.features)
+
+
+def filled(layout):
+    """Every patient in the first cell of every histogram, outcomes half and half."""
+    made = {spec.name: counts(spec) for spec in layout.histograms}
+    for spec in layout.histograms:
+        made[spec.name][0] = 400 * summary.SHARE
+    made[summary.LABEL][:2] = 200 * summary.SHARE
+    return made

@@ -19,7 +19,8 @@ from cordon_server.report.render import render
 from cordon_server.review import Ruling, rule_on_sites
 
 HARD = ("cohort.patients", "cohort.classes", "cohort.excluded", "cohort.identifiers")
-QUIET = {"reasons": [], "agreement": 2.0, "compared": True}
+COMPARED = [f"crosssite.{name}" for name in ("drift", "prevalence", "schema", "unit", "coding")]
+QUIET = {"reasons": [], "agreement": 2.0, "compared": COMPARED}
 
 
 def verdict(*reasons, profile="clinical-table.v1", may_train=True, **severities):
@@ -191,7 +192,7 @@ def test_the_data_holds_the_matrix_too(mixed):
 
 
 def test_what_the_noise_hides_is_not_applicable_and_not_passed():
-    hidden = states_of(VERDICTS["north"], QUIET | {"agreement": None, "compared": False})
+    hidden = states_of(VERDICTS["north"], QUIET | {"agreement": None, "compared": []})
     shown = states_of(VERDICTS["north"], QUIET)
     for spec in REGISTRY.of("cross-site"):
         assert hidden[spec.id] is State.NOT_APPLICABLE

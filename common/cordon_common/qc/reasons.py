@@ -176,6 +176,22 @@ _TOGETHER: dict[ReasonCode, ReasonText] = {
         "positive and negative were swapped.",
         "Ask the hospital how it codes the outcome, then decide: cordon study decide.",
     ),
+    ReasonCode.UNIT_DIFFERS: ReasonText(
+        "A column looks recorded in another unit",
+        "Its values lie where the other hospitals' would in another unit that the study names.",
+        "Ask the hospital for the unit; have the column converted before it trains.",
+    ),
+    ReasonCode.CODES_DIFFER: ReasonText(
+        "Categories look coded otherwise",
+        "They are as frequent as the other hospitals' would be under other codes. Honest case mix "
+        "may look so; where the link with the outcome turns too, a person decides.",
+        "Compare the code list of the export with the study's dictionary.",
+    ),
+    ReasonCode.COLUMN_EMPTY: ReasonText(
+        "A column is empty here and not elsewhere",
+        "It is missing, unknown or out of range for nearly every patient of this hospital only.",
+        "Often it is not measured there; check the name and the codes of the column.",
+    ),
     ReasonCode.COUNT_CONTRADICTS_VERDICT: ReasonText(
         "Its numbers contradict its verdict",
         "It says that it may train, but its noised summary shows too few patients for that.",

@@ -51,7 +51,8 @@ class CheckClass(StrEnum):
     """What a failed check may lead to.
 
     local_hard: the site does not train (a sample: it is left out, and the command fails).
-    local_soft and cross_site: shown, never a gate.
+    local_soft: shown, never a gate. cross_site: shown; some ask for a person's decision (`gate`),
+    none excludes by itself.
     """
 
     LOCAL_HARD = "local_hard"
@@ -86,6 +87,9 @@ class ReasonCode(StrEnum):
     DRIFT = "drift"
     PREVALENCE = "prevalence"
     OUTCOME_TURNED = "outcome_turned"
+    UNIT_DIFFERS = "unit_differs"
+    CODES_DIFFER = "codes_differ"
+    COLUMN_EMPTY = "column_empty"
     COUNT_CONTRADICTS_VERDICT = "count_contradicts_verdict"
     CHECKS_CONTRADICT_VERDICT = "checks_contradict_verdict"
     OTHER_PROFILE = "other_profile"

@@ -141,7 +141,8 @@ def campaign_view(view: CampaignView) -> RenderableType:
             f"{view.epsilon_promised:g}",
             f"{site.epsilon_rdp:.3f}",
         )
-    return Group(_headline(view), _phases(view), _rounds(view), table)
+    remarks = [Text(f"{site.site}: {words}") for site in view.sites for words in site.remarks]
+    return Group(_headline(view), _phases(view), _rounds(view), table, *remarks)
 
 
 def _headline(view: CampaignView) -> Text:

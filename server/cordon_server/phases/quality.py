@@ -149,7 +149,10 @@ def _decided(campaign: Campaign, decision: str) -> list[str]:
 def _gate_notes(decision: StudyDecision) -> tuple[Note, ...]:
     notes = []
     for site in decision.sites:
-        reasons: dict[str, Json] = {"reasons": [reason.value for reason in site.reasons]}
+        reasons: dict[str, Json] = {
+            "reasons": [reason.value for reason in site.reasons],
+            "remarks": list(site.remarks),
+        }
         if site.action is Action.TRAIN:
             notes.append(Note("site.admitted", site=site.site, detail=reasons))
         elif site.action is Action.REVIEW:

@@ -58,7 +58,7 @@ GATE_CHECKS: dict[str, GateCheck] = {
     "gate.profile": GateCheck("Thresholds as in the study", ReasonCode.OTHER_PROFILE, State.WARN),
 }
 _ASKS = frozenset({ReasonCode.OUTCOME_TURNED})
-"""Reasons of cross-site checks about which a person decides; the others warn."""
+"""Reasons of cross-site checks about which a person always decides; of the others, findings say."""
 
 
 def states_of(verdict: CohortVerdict, decision: Mapping[str, Json]) -> dict[str, State]:
@@ -79,8 +79,10 @@ def states_of(verdict: CohortVerdict, decision: Mapping[str, Json]) -> dict[str,
 
 def _cross_site(spec: CheckSpec, decision: Mapping[str, Json], reasons: set[str]) -> State:
     if spec.reason in reasons:
-        return State.REVIEW if spec.reason in _ASKS else State.WARN
-    seen = decision.get("compared", False)
+        doubted = {item["check"] for item in decision.get("warnings", []) if item["review"]}
+        asks = spec.reason in _ASKS or spec.id in doubted
+        return State.REVIEW if asks else State.WARN
+    seen = spec.id in decision.get("compared", [])
     if spec.reason in _ASKS:
         seen = decision.get("agreement") is not None
     return State.PASS if seen else State.NOT_APPLICABLE
@@ -202,6 +204,7 @@ def check_rows(by_site: Sequence[Mapping[str, State]]) -> tuple[CheckRow, ...]:
             key=lambda row: (
                 row.text.place[:2],
                 severity_order(row.states),
+                min((state.rank for state in row.states), default=0),  # not made anywhere: last
                 row.text.place,
                 row.check,
             ),

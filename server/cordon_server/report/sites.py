@@ -18,6 +18,7 @@ from cordon_common.qc.summary import (
     Estimate,
 )
 from cordon_common.qc.verdict import CohortVerdict
+from cordon_server.crosssite.findings import DIFFERENCES
 from cordon_server.evaluation import read_histogram, roc_points, sum_of_sites
 from cordon_server.phases.quality import read_summary
 from cordon_server.report.cells import feature_cells
@@ -171,8 +172,9 @@ def _site(study: Study, site: str, replies: Sequence[SiteReply], known: _Known) 
 
 
 def _difference(warning: dict[str, Json]) -> str:
-    if warning["difference"] is None:
-        return f"{warning['contrast']}: {warning['direction']} than at the others"
+    """Write a finding of the gate in words; a number may be hidden, and a cause has none."""
+    if warning["check"] not in DIFFERENCES or warning["difference"] is None:
+        return str(warning["sentence"]).removeprefix(f"{warning['feature']}: ")
     points = 100 * min(max(warning["difference"], -1.0), 1.0)  # noise goes further than shares can
     return f"{warning['contrast']}: {points:+.0f} points against the others"
 

@@ -2,7 +2,8 @@
 
 The null: every site's patients fall into a feature's cells with the same chances, which are the
 median shares of the sites as they are (each site once), at the sites' own noised sizes and under
-their own privacy noise. Everything that enters has been released, so this costs no privacy. The
+their own privacy noise. (Where the question is about known values, each site keeps its own share of
+missing ones.) Everything that enters has been released, so this costs no privacy. The
 generator's seed is the SHA-256 of what enters: whoever has the releases gets the same limits.
 """
 
@@ -17,15 +18,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cordon_common.canonical import canonical_bytes
-from cordon_server.shares import READABLE, Panel, contrast_matrix, differences
+from cordon_server.crosssite.shares import READABLE, Panel, contrast_matrix, differences
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
 
     from cordon_common.qc.summary import HistogramSpec
-    from cordon_server.shares import SideBySide
+    from cordon_server.crosssite.shares import SideBySide
 
     Array = npt.NDArray[np.float64]
 
@@ -41,11 +42,26 @@ _DIGITS = 6
 
 @dataclass(frozen=True)
 class Law:
-    """A histogram under the null. chances: of its cells; std: of a cell's noise, per site."""
+    """A histogram under the null, at some of the sites.
+
+    sites: their places in the null. chances: of the cells, one row per site. std: of a cell's
+    noise, per site.
+    """
 
     spec: HistogramSpec
-    chances: tuple[float, ...]
+    sites: tuple[int, ...]
+    chances: tuple[tuple[float, ...], ...]
     std: tuple[float, ...]
+
+
+def law_of(panel: Panel, sites: Sequence[int], chances: Array) -> Law:
+    """Write a law down so that it can be hashed; chances: float64 [sites, cells]."""
+    return Law(
+        panel.spec,
+        tuple(sites),
+        tuple(tuple(round(chance, _DIGITS) for chance in row) for row in chances.tolist()),
+        tuple(round(std, _DIGITS) for std in panel.std[list(sites)].tolist()),
+    )
 
 
 @dataclass(frozen=True)
@@ -82,29 +98,45 @@ class Draw:
 
 
 def null_of(seen: SideBySide) -> Null:
-    """Take the sites' middle for the distribution of all of them."""
+    """Take the sites' middle for the distribution of all of them, in every histogram."""
+    everywhere = range(len(seen.sites))
     compared = [panel for panel in seen.panels if panel.spec.kind != "fate"]
-    label = next(panel for panel in compared if panel.spec.kind == "label")
-    step = max(1, -(-len(compared) // _MOST_PANELS))
-    return Null(
-        patients=tuple(max(1, round(n)) for n in seen.patients.tolist()),
-        label=_law(label, seen.patients),
-        laws=tuple(_law(panel, seen.patients) for panel in compared[::step]),
-        panels=len(compared),
+    return null_from(
+        seen,
+        [
+            law_of(panel, everywhere, np.tile(_middle(panel, seen.patients), (len(everywhere), 1)))
+            for panel in compared
+        ],
     )
 
 
-def _law(panel: Panel, patients: Array) -> Law:
+def null_from(seen: SideBySide, laws: Sequence[Law]) -> Null:
+    """Put the laws that are compared together; of many, every so many stand for all."""
+    outcome = next(panel for panel in seen.panels if panel.spec.kind == "label")
+    middle = _middle(outcome, seen.patients)
+    everywhere = range(len(seen.sites))
+    return Null(
+        patients=tuple(max(1, round(n)) for n in seen.patients.tolist()),
+        label=law_of(outcome, everywhere, np.tile(middle, (len(everywhere), 1))),
+        laws=tuple(laws[:: max(1, -(-len(laws) // _MOST_PANELS))]),
+        panels=len(laws),
+    )
+
+
+def _middle(panel: Panel, patients: Array) -> Array:
     middle = np.clip(np.median(panel.counts / patients[:, None], axis=0), 0.0, None)
     if panel.spec.kind == "label":
         middle[-1] = 0.0  # patients of unknown outcome are in no histogram of a feature
-    whole = float(middle.sum())
-    chances = middle / whole if whole > 0 else np.full(len(middle), 1 / len(middle))
-    return Law(
-        panel.spec,
-        tuple(round(chance, _DIGITS) for chance in chances.tolist()),
-        tuple(round(std, _DIGITS) for std in panel.std.tolist()),
-    )
+    return normalised(middle)
+
+
+def normalised(shares: Array) -> Array:
+    """Return shares that add up to 1 over the last axis, none negative; even ones where all are 0."""
+    clipped = np.clip(shares, 0.0, None)
+    whole = clipped.sum(axis=-1, keepdims=True)
+    even = np.full_like(clipped, 1 / clipped.shape[-1])
+    made: Array = np.where(whole > 0, clipped / np.where(whole > 0, whole, 1.0), even)
+    return made
 
 
 def draws(null: Null) -> Iterator[Draw]:
@@ -116,23 +148,25 @@ def draws(null: Null) -> Iterator[Draw]:
     for index, law in enumerate(null.laws):
         outcome = law.spec.kind == "label"
         panel = label if outcome else _sample(null, law, seed, index + 1)
-        yield Draw(law, panel, patients, std)
+        chosen = list(law.sites)
+        yield Draw(law, panel, patients[:, chosen], std[chosen])
 
 
 def _seed(null: Null) -> int:
     value = {
         "patients": null.patients,
-        "laws": [[law.spec.name, law.chances, law.std] for law in (null.label, *null.laws)],
+        "laws": [
+            [law.spec.name, law.sites, law.chances, law.std] for law in (null.label, *null.laws)
+        ],
     }
     return int.from_bytes(hashlib.sha256(canonical_bytes(value)).digest())
 
 
 def _sample(null: Null, law: Law, seed: int, index: int) -> Panel:
     rng = np.random.default_rng([seed, index])
-    chances = np.array(law.chances)
-    std = np.array(law.std)
-    sizes = np.broadcast_to(np.array(null.patients), (DRAWS, len(null.patients)))
-    exact = rng.multinomial(sizes, chances / chances.sum())
+    chances, std = normalised(np.array(law.chances)), np.array(law.std)
+    patients = np.array(null.patients)[list(law.sites)]
+    exact = rng.multinomial(np.broadcast_to(patients, (DRAWS, len(patients))), chances)
     noise = rng.standard_normal(exact.shape) * std[:, None]
     return Panel(law.spec, exact + noise, std)
 

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cordon_server.chance import deviation_limit, null_of
-from cordon_server.shares import contrast_matrix, contrasts, differences, side_by_side
+from cordon_server.crosssite.chance import deviation_limit, null_of
+from cordon_server.crosssite.shares import contrast_matrix, contrasts, differences, side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cordon_common.qc.summary import QcSummary
-    from cordon_server.shares import Panel, SideBySide
+    from cordon_server.crosssite.shares import Panel, SideBySide
 
 
 @dataclass(frozen=True)

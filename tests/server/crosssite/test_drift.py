@@ -4,10 +4,16 @@ import numpy as np
 import pytest
 from summaries import by_site, draw, federation, narrowed, released
 
-from cordon_server.chance import DRAWS, deviation_limit, largest_deviations, normal_limit, null_of
-from cordon_server.drift import deviations
+from cordon_server.crosssite.chance import (
+    DRAWS,
+    deviation_limit,
+    largest_deviations,
+    normal_limit,
+    null_of,
+)
+from cordon_server.crosssite.drift import deviations
+from cordon_server.crosssite.shares import contrast_matrix, differences, side_by_side
 from cordon_server.gate import SiteReport
-from cordon_server.shares import contrast_matrix, differences, side_by_side
 
 SMALL = narrowed("age", "cp", "sex")
 

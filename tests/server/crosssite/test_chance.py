@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cordon_common.qc.summary import LABEL, LABEL_CELLS, HistogramSpec
-from cordon_server.chance import (
+from cordon_server.crosssite.chance import (
     DRAWS,
     Law,
     Null,
@@ -15,21 +15,26 @@ from cordon_server.chance import (
     largest_deviations,
     normal_limit,
 )
-from cordon_server.shares import middle_of_others
+from cordon_server.crosssite.shares import middle_of_others
 
 SPEC = HistogramSpec("yes", "label", LABEL_CELLS, 1.0)
 
 
+def law_at(spec, patients, chances, std):
+    sites = len(patients)
+    return Law(spec, tuple(range(sites)), (tuple(chances),) * sites, (std,) * sites)
+
+
 def null(*patients, chance=0.5, std=1.0):
-    law = Law(SPEC, (chance, 1 - chance, 0.0), (std,) * len(patients))
+    law = law_at(SPEC, patients, (chance, 1 - chance, 0.0), std)
     return Null(patients, law, (law,), 1)
 
 
 def category(chances, patients, std):
     """One feature of two categories at equal sites; no cell is rare."""
     cells = ("a", "b", "unknown", "missing, positive", "missing, negative")
-    label = Law(SPEC, (0.5, 0.5, 0.0), (std,) * len(patients))
-    law = Law(HistogramSpec("f", "category", cells, 1.0), chances, (std,) * len(patients))
+    label = law_at(SPEC, patients, (0.5, 0.5, 0.0), std)
+    law = law_at(HistogramSpec("f", "category", cells, 1.0), patients, chances, std)
     return Null(patients, label, (law,), 1)
 
 

@@ -1,0 +1,1 @@
+"""What the sites' noised summaries show beside each other: drift, units, codes, empty columns."""
