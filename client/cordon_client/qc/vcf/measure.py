@@ -219,12 +219,10 @@ class VcfCounter:
             return
         kinds = calls.kinds[usual]
         controls = kinds if self._controls is None else kinds[:, self._controls]
-        triples = np.stack(
-            [(controls == kind).sum(axis=1) for kind in (gt.REF_HOM, gt.HET, gt.ALT_HOM)], axis=1
+        ref, het, alt = (
+            (controls == kind).sum(axis=1).tolist() for kind in (gt.REF_HOM, gt.HET, gt.ALT_HOM)
         )
-        found, times = np.unique(triples, axis=0, return_counts=True)
-        for triple, count in zip(found.tolist(), times.tolist(), strict=True):
-            self.measures.triples[triple[0], triple[1], triple[2]] += count
+        self.measures.triples.update(zip(ref, het, alt, strict=True))
         if self._cases is not None and self._controls is not None:
             missing = kinds == gt.MISSING
             different = _unlike(missing[:, self._cases], missing[:, self._controls])

@@ -44,6 +44,12 @@ def faults(tmp_path, lines, *, version="4.2", meta=META, columns=COLUMNS, end="\
     return reader.header.faults.counts
 
 
+def test_faults_of_one_line_come_in_the_order_of_its_cells(tmp_path):
+    """A set would bring them in another order in every process, and so another report."""
+    found = faults(tmp_path, [line(one="0/7:x", two="y/0:3")])
+    assert list(found) == [VcfRule.GENOTYPE, VcfRule.SAMPLE_VALUE]
+
+
 VALID = {
     "plain": line(),
     "no values at all": line(id=".", qual=".", filter=".", info=".", one="./.", two="."),
