@@ -256,8 +256,8 @@ CODES: dict[str, CodeInfo] = {
         "ask for a study with a smaller epsilon, or have the policy changed",
     ),
     "PO103": CodeInfo(
-        "the study's minimum of patients or sites is below the policy's floor",
-        "ask the coordinator to raise qc.gate, or have the policy changed",
+        "the study's minimum of patients or sites, or of what reports hide, is below the policy's",
+        "ask the coordinator to raise qc.gate or qc.disclosure, or have the policy changed",
     ),
     "PO104": CodeInfo(
         "the study's algorithm, model or trust model is not allowed here",

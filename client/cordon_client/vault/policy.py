@@ -44,7 +44,10 @@ class Lifetime(StrictModel):
 
 
 class StudyLimits(StrictModel):
-    """What one study may ask at most, and what it must bring at least."""
+    """What one study may ask at most, and what it must bring at least.
+
+    min_cell, max_share: bounds of its rules on what reports may show (`qc.disclosure`).
+    """
 
     max_epsilon: float = Field(gt=0, le=100, examples=[3.0])
     max_delta: float = Field(gt=0, lt=0.01, examples=[1e-4])
@@ -56,6 +59,8 @@ class StudyLimits(StrictModel):
     models: tuple[Family, ...] = Field(min_length=1, examples=[["logistic"]])
     trust_models: tuple[TrustModel, ...] = Field(min_length=1, examples=[["local"]])
     min_colluding_sites: int = Field(default=0, ge=0, examples=[1])
+    min_cell: int = Field(default=10, ge=3, le=100, examples=[10])
+    max_share: float = Field(default=0.8, ge=0.5, lt=1, examples=[0.8])
 
 
 class SitePolicy(StrictModel):
@@ -127,7 +132,7 @@ def check_study(policy: SitePolicy, study: Study, site: str, key: PublicKey) -> 
 
     Raises:
         PolicyRefused: PO101 not on the roster, PO102 epsilon or delta, PO103 minimum of patients
-            or sites, PO104 algorithm, model or trust model.
+            or sites, or of what reports hide, PO104 algorithm, model or trust model.
     """
     entries = [entry for entry in study.roster if entry.site == site]
     if not entries or PublicKey.parse(entries[0].key) != key:
@@ -140,6 +145,14 @@ def check_study(policy: SitePolicy, study: Study, site: str, key: PublicKey) -> 
             "PO103",
             why=f"asked {gate.min_patients} patients, {gate.min_sites} sites; "
             f"the floor is {limits.min_patients} patients, {limits.min_sites} sites",
+        )
+    shown = study.qc.disclosure
+    if shown.min_cell < limits.min_cell or shown.max_share > limits.max_share:
+        raise PolicyRefused(
+            "PO103",
+            why=f"reports would show cells of {shown.min_cell} patients and results of which one "
+            f"hospital brings {shown.max_share:.0%}; the policy's bounds are {limits.min_cell} patients "
+            f"(study.min_cell) and {limits.max_share:.0%} (study.max_share)",
         )
     allowed = (
         study.training.algorithm in limits.algorithms

@@ -47,6 +47,8 @@ def test_a_study_within_the_policy_is_approved_and_held_against_the_budget(site)
         ("max_delta: 1.0e-4", "max_delta: 1.0e-6", "PO102"),
         ("min_patients: 20", "min_patients: 50", "PO103"),
         ("min_sites: 2", "min_sites: 3", "PO103"),
+        ("min_cell: 10", "min_cell: 20", "PO103"),
+        ("max_share: 0.8", "max_share: 0.6", "PO103"),
         ("models: [logistic, mlp, vae, cnn1d, transformer]", "models: [mlp]", "PO104"),
     ],
 )
