@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.lines import Line
-from benchmarks.qc import clinical_faults, omics_faults
+from benchmarks.qc import between_sites, clinical_faults, omics_faults
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 FAULTS: tuple[Fault, ...] = (
     *clinical_faults.FAULTS,
+    *between_sites.FAULTS,
     # reads, alignments, variants, identity
     # counts, cells, taxa, proteins, sequences, signals, images
     *omics_faults.FAULTS,
 )
 HARMLESS: tuple[Harmless, ...] = (
     *clinical_faults.HARMLESS,
+    *between_sites.HARMLESS,
     # reads, alignments, variants, identity
     # counts, cells, taxa, proteins, sequences, signals, images
     *omics_faults.HARMLESS,

@@ -26,6 +26,32 @@ def test_a_planted_fault_is_named_and_the_clean_cohort_is_not(kind, tmp_path):
     assert clean.verdict.severity.value == "pass"
 
 
+@pytest.mark.parametrize(
+    ("kind", "severity", "named"),
+    [
+        ("blood pressure in kPa, none impossible", "gross", True),
+        ("sex: 0 and 1 swapped", "gross", True),
+        ("chest pain in words", "gross", True),
+        ("sex: 0 and 1 swapped", "half", False),
+    ],
+)
+def test_a_fault_that_only_the_other_sites_show_is_named(kind, severity, named, tmp_path):
+    if not clinical_faults.SITES.is_dir():
+        pytest.skip("the shared data folder is not there")
+    fault = next(f for f in FAULTS if (f.kind, f.severity) == (kind, severity))
+    assert fault.found(1, tmp_path) is named
+    assert fault.must is named
+
+
+def test_honest_hospitals_and_clinics_of_another_case_mix_are_not_held_up(tmp_path):
+    if not clinical_faults.SITES.is_dir():
+        pytest.skip("the shared data folder is not there")
+    for each in HARMLESS:
+        if each.modality == "cross-site":
+            held, _, shown = each.alarms(1, tmp_path)
+            assert (held, shown) == (0, 4), each.kind
+
+
 def test_records_of_a_seed_are_always_the_same():
     if not clinical_faults.SITES.is_dir():
         pytest.skip("the shared data folder is not there")

@@ -119,12 +119,12 @@ def findings(
     drifted = deviations(summaries)
     units, codes = _recoded(study, seen)
     links = links_of(study, summaries, turned_around)
-    told = {key: _empty(empty) for key, empty in empty_columns(seen).items()}
-    told |= {
+    told = {
         key: finding
         for key, mismatch in codes.found.items()
         if (finding := _codes(key[0], mismatch, links)) is not None
     }
+    told |= {key: _empty(empty) for key, empty in empty_columns(seen).items()}
     told |= {key: _unit(mismatch) for key, mismatch in units.found.items()}
     return {
         site: Beside(

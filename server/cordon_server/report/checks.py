@@ -79,7 +79,7 @@ def states_of(verdict: CohortVerdict, decision: Mapping[str, Json]) -> dict[str,
 
 def _cross_site(spec: CheckSpec, decision: Mapping[str, Json], reasons: set[str]) -> State:
     if spec.reason in reasons:
-        doubted = {item["check"] for item in decision.get("warnings", []) if item["review"]}
+        doubted = {item["check"] for item in decision.get("warnings", []) if item.get("review")}
         asks = spec.reason in _ASKS or spec.id in doubted
         return State.REVIEW if asks else State.WARN
     seen = spec.id in decision.get("compared", [])
@@ -107,6 +107,7 @@ class CheckText:
 _GROUPS = {
     "clinical-table": "Records of the study's table",
     "clinical": "Clinical tables",
+    "omop": "OMOP tables",
     "sample": "Samples and their files",
     "batch": "Technical batches",
     "fastq": "Reads (FASTQ)",

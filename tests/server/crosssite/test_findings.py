@@ -119,6 +119,12 @@ def test_a_column_wholly_out_of_range_is_called_empty_and_not_a_unit(rng):
     assert told(sites(rng, faults={"chol": strange})) == {("site-0", "chol", "schema", False)}
 
 
+def test_a_column_of_unknown_categories_is_called_empty_and_not_coded_otherwise(rng):
+    """Most of the usual codes, one higher, would be unknown too; all of them being so is plainer."""
+    strange = np.array([0.0] * 4 + [1.0, 0.0, 0.0])
+    assert told(sites(rng, faults={"cp": strange})) == {("site-0", "cp", "schema", False)}
+
+
 def test_two_sites_accuse_nobody_of_another_unit(rng):
     reports = sites(rng, sizes=(300, 250), faults=written("chol", "in mmol/L instead of mg/dL"))
     assert {check for _, _, check, _ in told(reports)} == {"drift"}
