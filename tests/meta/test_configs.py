@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from cordon_client.home import SiteHome
+from cordon_client.qc.omop.recipe import load_recipe
 from cordon_client.vault.policy import check_study, load_policy
 from cordon_common.errors import PolicyRefused
 from cordon_common.protocol.parse import load_study
@@ -28,6 +29,7 @@ LOADERS = {
     "policies": lambda path, folder: load_policy(path),
     "sites": load_site,
     "qc": lambda path, folder: load_profile(path),
+    "omop": lambda path, folder: load_recipe(path),
     "job": lambda path, folder: build_job(path.parent),
 }
 

@@ -42,7 +42,10 @@ def make_export(persons=120, seed=0):
     tables["measurement"] = _measurements(visits, level, rng)
     risk = 0.15 + 0.3 * diabetic + 0.3 * hyper
     struck = rng.random(persons) < risk
-    tables["condition_occurrence"] = _conditions(ids, start, end, (diabetic, hyper, struck))
+    first = visits.groupby("person_id")["visit_start_date"].min().to_numpy()
+    later = pd.DatetimeIndex(first) + pd.to_timedelta(rng.integers(100, 600, persons), "D")
+    days = (start, later.where(later < end, end))
+    tables["condition_occurrence"] = _conditions(ids, days, (diabetic, hyper, struck))
     tables["drug_exposure"] = _drugs(ids[diabetic], start[diabetic])
     tables["observation"] = _observations(ids, start, rng)
     dead = struck & (rng.random(persons) < 0.3)
@@ -120,11 +123,10 @@ def _measurements(visits, level, rng):
     return frame
 
 
-def _conditions(ids, start, end, groups):
-    diabetic, hyper, struck = groups
+def _conditions(ids, days, groups):
+    (start, late), (diabetic, hyper, struck) = days, groups
     rows = [(p, DIABETES, day) for p, day in zip(ids[diabetic], start[diabetic], strict=True)]
     rows += [(p, HYPERTENSION, day) for p, day in zip(ids[hyper], start[hyper], strict=True)]
-    late = end - pd.Timedelta(30, "D")
     rows += [(p, INFARCTION, day) for p, day in zip(ids[struck], late[struck], strict=True)]
     frame = pd.DataFrame(
         rows, columns=["person_id", "condition_concept_id", "condition_start_date"]

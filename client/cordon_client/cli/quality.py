@@ -88,7 +88,7 @@ def _sample_files(asked: Asked, study: Study) -> None:
         folder = home.checked_samples
         console.note(f"sample files: unchanged since they were checked (to repeat, empty {folder})")
         return
-    value = cohort_value(check_samples(home, config, study, asked.where, _shown))
+    value = cohort_value(check_samples(home, config, study, asked.where, shown))
     report = write_report(asked.output / "samples", value)
     if not asked.as_json:
         console.show(cohort_view(value))
@@ -104,7 +104,7 @@ def _cohort(asked: Asked) -> None:
 
     profiles = _profiles(asked.profiles)
     discovered = discover(asked.cohort, asked.modality)
-    with _shown(sum(len(part.samples) for part in discovered.parts)) as watch:
+    with shown(sum(len(part.samples) for part in discovered.parts)) as watch:
         result = check_cohort(discovered, profiles, asked.where, watch)
     value = cohort_value(result)
     report = write_report(asked.output, value)
@@ -154,7 +154,8 @@ class _Bars:
 
 
 @contextlib.contextmanager
-def _shown(samples: int) -> Iterator[_Bars | _Quiet]:
+def shown(samples: int) -> Iterator[_Bars | _Quiet]:
+    """Show how far the work is, on a terminal."""
     if not console.stderr().is_terminal:
         yield _Quiet()
         return

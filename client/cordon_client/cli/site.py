@@ -151,6 +151,28 @@ def qc(  # noqa: PLR0913, PLR0917 - one parameter per option
 
 
 @app.command()
+def table(
+    tables: Annotated[Path, typer.Argument(help="A folder of OMOP tables (CDM 5.3 or 5.4).")],
+    recipe: Annotated[Path, typer.Option(help="What to make of them (YAML; see configs/omop/).")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The cohort file to write (Parquet).")
+    ] = Path("cohort.parquet"),
+    study: Annotated[
+        Path | None, typer.Option(help="A study whose columns the recipe must make.")
+    ] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Make a cohort file of OMOP tables: one row per person, nothing known too late in it."""
+    from cordon_client.extras import require_extra
+
+    require_extra("vault", "cordon site table")
+    from cordon_client.cli.cohort_table import Wanted, run
+
+    run(Wanted(tables, recipe, output, study, as_json))
+
+
+@app.command()
 def approve(
     home: Home,
     signed: Annotated[Path, typer.Argument(help="The signed study.")],

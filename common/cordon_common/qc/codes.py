@@ -75,6 +75,14 @@ QUALITY_CODES: dict[str, tuple[str, str]] = {
         "the identity sheet, or a table that it names, is not valid",
         "write the columns that `cordon_client/qc/multiomics/sheet.py` lists, tab-separated",
     ),
+    "DA045": (
+        "the OMOP tables do not hold what the recipe asks for",
+        "export the named tables or columns too, or ask the coordinator for another recipe",
+    ),
+    "US052": (
+        "the recipe does not make the columns that the study asks for",
+        "compare the names in recipe and study: features, outcome and patient_id",
+    ),
     # -- counts, cells, taxa, proteins, sequences, signals, images ---------------------------------
     "DA060": (
         "the matrix cannot be read",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +28,7 @@ class Persons:
 
     ids: int64 [persons], each once. born: the earliest day on which each can have been born, given
     what is recorded; died: NO_DAY = not recorded. starts, ends: observation periods as sorted keys
-    of person and day; ends: the latest end so far.
+    of person and day; ends: the latest end so far. gender: concepts, 0 = not recorded.
     """
 
     ids: Ints
@@ -36,6 +36,7 @@ class Persons:
     died: Ints
     starts: Ints
     ends: Ints
+    gender: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def find(self, ids: Ints, known: Mask) -> Ints:
         """Return each row's person as a place in `ids`; NOBODY where it is none of them."""
@@ -44,13 +45,13 @@ class Persons:
         place = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
         return np.where(known & (self.ids[place] == ids), place, NOBODY)
 
-    def observed(self, person: Ints, day: Ints) -> Mask:
-        """Say which days lie inside one of their person's observation periods."""
+    def observed(self, person: Ints, day: Ints, until: Ints | None = None) -> Mask:
+        """Say which days, or days up to `until`, lie inside one observation period of their person."""
         if not len(self.starts):
             return np.zeros(len(person), dtype=np.bool_)
-        key = person_day(person, day)
-        place = np.searchsorted(self.starts, key, side="right") - 1
-        found: Mask = (place >= 0) & (self.ends[np.maximum(place, 0)] >= key)
+        place = np.searchsorted(self.starts, person_day(person, day), side="right") - 1
+        last = person_day(person, day if until is None else until)
+        found: Mask = (place >= 0) & (self.ends[np.maximum(place, 0)] >= last)
         return found
 
 

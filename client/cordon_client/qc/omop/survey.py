@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -63,16 +63,17 @@ class Export:
     today: int = 0
 
 
-class _Reading:
-    """Tells how far all files together are, in bytes."""
+class Reading:
+    """Tells how far all files together are, in bytes; a file that is read twice is listed twice."""
 
     def __init__(self, files: Sequence[Path], progress: Progress) -> None:
-        self._sizes = {file: file.stat().st_size for file in files}
+        self._total = sum(file.stat().st_size for file in files)
         self._before, self._progress = 0, progress
 
     def of(self, file: Path) -> Progress:
-        before, everything = self._before, sum(self._sizes.values())
-        self._before += self._sizes[file]
+        """Return the progress of the next file."""
+        before, everything = self._before, self._total
+        self._before += file.stat().st_size
 
         def told(done: int, total: int) -> None:
             self._progress(before + done, max(everything, total))
@@ -87,18 +88,13 @@ def read_export(files: Sequence[Path], progress: Progress) -> Export:
         DataError: as `open_table`, naming the file; a table without rows is an empty table.
     """
     tables = by_table(files)
-    read = _Reading(files, progress)
+    read = Reading(files, progress)
     export = Export(unread=tuple(name for name in tables if name not in TABLES))
     newest = max((file.stat().st_mtime for file in files), default=0.0)
     written = datetime.datetime.fromtimestamp(newest, datetime.UTC)
     export.today = (written.date() - datetime.date(1970, 1, 1)).days
-    died = _pairs(export, tables, DEATH, read)
-    periods = _pairs(export, tables, PERIOD, read)
-    persons = _persons(export, tables, read, died, periods)
-    export.persons = persons
+    read_persons(export, tables, read)
     visits = Visits() if VISIT.name in tables else None
-    for table in (DEATH, PERIOD):
-        _again(export, table, {DEATH.name: died, PERIOD.name: periods}[table.name], persons)
     for table in EVENTS:
         if table.name in tables:
             _events(export, table, tables[table.name], read, visits)
@@ -110,13 +106,24 @@ def read_export(files: Sequence[Path], progress: Progress) -> Export:
 # -- persons -----------------------------------------------------------------------------------
 
 
+def read_persons(export: Export, tables: dict[str, tuple[Path, ...]], read: Reading) -> Persons:
+    """Read PERSON, DEATH and OBSERVATION_PERIOD into the export; returns the persons."""
+    died = _pairs(export, tables, DEATH, read)
+    periods = _pairs(export, tables, PERIOD, read)
+    persons = _persons(export, tables, read, died, periods)
+    export.persons = persons
+    _again(export, DEATH, died, persons)
+    _again(export, PERIOD, periods, persons)
+    return persons
+
+
 def _pairs(
-    export: Export, tables: dict[str, tuple[Path, ...]], table: CdmTable, read: _Reading
+    export: Export, tables: dict[str, tuple[Path, ...]], table: CdmTable, read: Reading
 ) -> list[dict[str, Whole]]:
     """Read DEATH or OBSERVATION_PERIOD whole: they grow with persons."""
     if table.name not in tables:
         return []
-    return [cells for cells, _ in _batches(export, table, tables[table.name], read)]
+    return [cells for cells, _ in batches_of(export, table, tables[table.name], read)]
 
 
 def _again(export: Export, table: CdmTable, read: list[dict[str, Whole]], persons: Persons) -> None:
@@ -126,18 +133,18 @@ def _again(export: Export, table: CdmTable, read: list[dict[str, Whole]], person
         return
     for cells in read:
         rows = len(next(iter(cells.values())).values)
-        tally.add(Batch(rows, cells, _owners(cells, persons, rows)), persons, export.today)
+        tally.add(Batch(rows, cells, owners_of(cells, persons, rows)), persons, export.today)
 
 
 def _persons(
     export: Export,
     tables: dict[str, tuple[Path, ...]],
-    read: _Reading,
+    read: Reading,
     died: list[dict[str, Whole]],
     periods: list[dict[str, Whole]],
 ) -> Persons:
     batches = []
-    for cells, batch in _batches(export, PERSON, tables.get(PERSON.name, ()), read):
+    for cells, batch in batches_of(export, PERSON, tables.get(PERSON.name, ()), read):
         _texts(export, PERSON, batch)
         batches.append(cells)
     ids, known = _joined(batches, "person_id")
@@ -146,7 +153,9 @@ def _persons(
         dated, earliest_birth(year, *(_filled(_joined(batches, n)) for n in _BIRTH)), NO_DAY
     )
     distinct, first = np.unique(ids[known], return_index=True)
-    nobody = Persons(distinct, born[known][first], np.full(len(distinct), NO_DAY), *_none())
+    gender = _filled(_joined(batches, "gender_concept_id"))[known][first]
+    never = np.full(len(distinct), NO_DAY)
+    nobody = Persons(distinct, born[known][first], never, *_none(), gender)
     export.person_rows = len(ids)
     export.birth_years = year[dated]
     export.gender = _gender(batches)
@@ -167,7 +176,7 @@ def _with_times(
     owner, start, end = _dated(nobody, periods, PERIOD)
     starts, ends, export.touching = merge_periods(owner, start, end)
     export.without_period = len(nobody.ids) - len(np.unique(owner))
-    return Persons(nobody.ids, nobody.born, deaths, starts, ends)
+    return replace(nobody, died=deaths, starts=starts, ends=ends)
 
 
 def _dated(
@@ -214,15 +223,15 @@ def _filled(column: tuple[Ints, npt.NDArray[np.bool_]]) -> Ints:
 
 
 def _events(
-    export: Export, table: CdmTable, files: tuple[Path, ...], read: _Reading, visits: Visits | None
+    export: Export, table: CdmTable, files: tuple[Path, ...], read: Reading, visits: Visits | None
 ) -> None:
     persons = export.persons
     if persons is None:
         return
-    for cells, batch in _batches(export, table, files, read):
+    for cells, batch in batches_of(export, table, files, read):
         rows = len(next(iter(cells.values())).values)
-        owner = _owners(cells, persons, rows)
-        value, texts = _values(export, table, batch), _texts(export, table, batch)
+        owner = owners_of(cells, persons, rows)
+        value, texts = values_of(export, table, batch), _texts(export, table, batch)
         export.tallies[table.name].add(
             Batch(rows, cells, owner, value, texts), persons, export.today
         )
@@ -249,13 +258,15 @@ def _link(
     )
 
 
-def _owners(cells: dict[str, Whole], persons: Persons, rows: int) -> Ints:
+def owners_of(cells: dict[str, Whole], persons: Persons, rows: int) -> Ints:
+    """Return each row's person as a place among the persons."""
     return persons.find(*_whole(cells, "person_id", rows))
 
 
-def _values(
+def values_of(
     export: Export, table: CdmTable, batch: pa.RecordBatch
 ) -> npt.NDArray[np.float64] | None:
+    """Return a batch's numbers, float64 [rows]; None of a table without numbers."""
     names = {name.lower(): place for place, name in enumerate(batch.schema.names)}
     if "value_as_number" not in names:
         return None
@@ -281,8 +292,8 @@ def _texts(
 # -- files -------------------------------------------------------------------------------------
 
 
-def _batches(
-    export: Export, table: CdmTable, files: tuple[Path, ...], read: _Reading
+def batches_of(
+    export: Export, table: CdmTable, files: tuple[Path, ...], read: Reading
 ) -> Iterator[tuple[dict[str, Whole], pa.RecordBatch]]:
     """Yield a table's batches: the columns that the checks need, and the whole batch."""
     tally = export.tallies.setdefault(table.name, Tally(table)) if files else None
