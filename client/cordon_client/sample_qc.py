@@ -61,11 +61,9 @@ def open_gate(home: SiteHome, config: SiteConfig, study: Study) -> SampleGate | 
     asked = _asked(home, config, study)
     if asked is None:
         return None
-    try:
-        value = json.loads(asked.record.read_bytes())
-        record = parse_model(SampleRecord, value, code="PR004", what="not a record of samples")
-    except (OSError, ValueError, ProtocolError):
-        raise DataError("DA081") from None
+    record = _kept(asked)
+    if record is None:
+        raise DataError("DA081")
     basis = basis_of(_bytes(asked.path), asked.profiles)
     record.require_fresh(basis, asked.path.parent)
     samples = [sample for _, sample in read_manifest(asked.path)]
@@ -91,7 +89,9 @@ def check_samples(
     listed = discover_listed(asked.path).parts
     found = Discovered(tuple(part for part in listed if part.modality.name in asked.profiles))
     _require_single(found)
-    files = facts_of_files(folder, _files(found, folder))
+    before = _kept(asked)
+    known = {} if before is None else before.files
+    files = facts_of_files(folder, _files(found, folder), known)
     with show(sum(len(part.samples) for part in found.parts)) as watch:
         checked = check_cohort(found, asked.profiles, where, watch)
     require_still(folder, files)
@@ -114,6 +114,15 @@ def _asked(home: SiteHome, config: SiteConfig, study: Study) -> _Asked | None:
     names = "\n".join(sorted(study.qc.samples)).encode()
     record = home.checked_samples / f"{hashlib.sha256(names).hexdigest()[:16]}.json"
     return _Asked(sheet, path, _profiles(study.qc.samples, sheet.profiles), record)
+
+
+def _kept(asked: _Asked) -> SampleRecord | None:
+    """Read what was found before; None when there is nothing, or nothing that this version reads."""
+    try:
+        value = json.loads(asked.record.read_bytes())
+        return parse_model(SampleRecord, value, code="PR004", what="not a record of samples")
+    except (OSError, ValueError, ProtocolError):
+        return None
 
 
 def _profiles(names: Sequence[str], files: Sequence[str]) -> dict[str, Profile]:

@@ -156,6 +156,8 @@ def _group_rows(rows: RowHashes) -> tuple[Codes, Codes]:
 def _copies(patient: Codes, rows: RowHashes, of_files: npt.NDArray[np.int8]) -> Mask:
     """Tell which records repeat one of their patient; one whose files passed is the one that stays."""
     frame = pd.DataFrame({"patient": patient, "high": rows.high, "low": rows.low})
+    if (of_files == _CODE[RecordFate.KEPT]).all():
+        return np.asarray(frame.duplicated().to_numpy(), dtype=np.bool_)
     worse = np.where(of_files == _CODE[RecordFate.KEPT], -1, of_files)
     order = np.argsort(worse, kind="stable")
     copies = np.zeros(len(frame), dtype=np.bool_)

@@ -112,12 +112,12 @@ def basis_of(sheet: bytes, profiles: Mapping[str, Profile]) -> Basis:
 
 
 def facts_of_files(
-    folder: Path, names: Iterable[str], known: Mapping[str, FileFacts] | None = None
+    folder: Path, names: Iterable[str], known: Mapping[str, FileFacts]
 ) -> dict[str, FileFacts]:
     """Hash files, but those of `known` whose size and times are the same."""
     found = {}
     for name in names:
-        seen, before = _seen(folder / name), (known or {}).get(name)
+        seen, before = _seen(folder / name), known.get(name)
         if before is not None and seen.same_times(before):
             found[name] = before
         elif seen.size_bytes < 0:

@@ -301,6 +301,20 @@ def test_a_copy_with_other_times_is_the_same_file(site, sheet):
     assert gate_of(site) == before
 
 
+def test_checking_again_hashes_only_what_was_touched(site, sheet, monkeypatch):
+    check(site)
+    real, hashed = sample_record._sha256, []
+    monkeypatch.setattr(
+        sample_record, "_sha256", lambda path: hashed.append(path.name) or real(path)
+    )
+    os.utime(sheet.parent / "S6.fastq", (1, 1))
+    check(site)
+    assert hashed == ["S6.fastq"]
+    (record,) = site.home.checked_samples.iterdir()
+    record.write_text("{}")
+    assert code_of(lambda: gate_of(site)) == "DA081"
+
+
 def test_another_sheet_profile_or_program_makes_outcomes_stale(site, sheet, tmp_path, monkeypatch):
     check(site)
     with monkeypatch.context() as patch:
