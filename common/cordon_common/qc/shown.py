@@ -17,8 +17,11 @@ from cordon_common.qc.suppression import SUPPRESSED_BELOW, conceal
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from cordon_common.qc.summary import HistogramSpec, QcSummary
+    from cordon_common.qc.summary import HistogramSpec, NoisyHistogram, QcSummary
     from cordon_common.qc.suppression import Concealed
+
+NOISE_REACH = 1.96
+"""Standard deviations that Gaussian noise stays within in 95 of 100 cases."""
 
 _NO_OUTCOME = (PatientFate.LABEL_MISSING, PatientFate.LABEL_UNKNOWN)
 _WHOLE, _KEPT, _LOST = 0, 1, 2
@@ -48,7 +51,9 @@ def shown_of(summary: QcSummary, below: float = SUPPRESSED_BELOW) -> Shown:
 
     Guarantee: a pure function of the noised release. For counts that fit together, no hidden one
     can be bound to an interval narrower than `below` by all that is shown and the sums named above
-    (the tests attack it by linear programming). Of a hospital with fewer patients nothing is shown.
+    (the tests attack it by linear programming). Where the noise of a cell reaches `below` by itself,
+    no sum binds a count that closely, and only small cells are hidden: `below` or more on either
+    side, at 95 %. Of a hospital with fewer patients nothing is shown.
     """
     fates = _of_fates(summary, below)
     label = _of_outcomes(summary, below, hide_lost=_LOST in fates.totals)
@@ -61,7 +66,13 @@ def shown_of(summary: QcSummary, below: float = SUPPRESSED_BELOW) -> Shown:
             counts = histogram.counts.tolist()
             # a whole histogram would tell how many have an outcome, and so how many have none
             also = _two_smallest(counts) if _KNOWN in label.totals else ()
-            found[name] = conceal(counts, (_all(histogram.spec),), below=below, also=also)
+            found[name] = conceal(
+                counts,
+                (_all(histogram.spec),),
+                below=below,
+                also=also,
+                pinned=_pins(histogram, below),
+            )
     return Shown(
         {name: _names(summary.histograms[name].spec, choice) for name, choice in found.items()},
         patients=True,
@@ -73,7 +84,7 @@ def _of_fates(summary: QcSummary, below: float) -> Concealed:
     histogram = summary.histograms[FATE]
     spec = histogram.spec
     totals = (_all(spec), _places(spec, KEPT_FATES), _places(spec, _NO_OUTCOME))
-    return conceal(histogram.counts.tolist(), totals, below=below)
+    return conceal(histogram.counts.tolist(), totals, below=below, pinned=_pins(histogram, below))
 
 
 def _of_outcomes(summary: QcSummary, below: float, *, hide_lost: bool) -> Concealed:
@@ -82,7 +93,18 @@ def _of_outcomes(summary: QcSummary, below: float, *, hide_lost: bool) -> Concea
     known, lost = LABEL_CELLS[:2], LABEL_CELLS[2:]
     also = _places(spec, lost) if hide_lost else ()
     totals = (_all(spec), _places(spec, known))
-    return conceal(histogram.counts.tolist(), totals, below=below, also=also)
+    return conceal(
+        histogram.counts.tolist(),
+        totals,
+        below=below,
+        also=also,
+        pinned=_pins(histogram, below),
+    )
+
+
+def _pins(histogram: NoisyHistogram, below: float) -> bool:
+    """Tell whether sums can bind one of its counts to an interval narrower than `below`."""
+    return NOISE_REACH * histogram.std < below
 
 
 def _all(spec: HistogramSpec) -> frozenset[int]:

@@ -31,18 +31,20 @@ def conceal(
     *,
     below: float = SUPPRESSED_BELOW,
     also: Collection[int] = (),
+    pinned: bool = True,
 ) -> Concealed:
     """Choose what to hide of a histogram whose sums over `totals` are known as well.
 
     totals: sets of cells, any two of them disjoint or one inside the other. also: cells to hide
-    though they are not small.
-    Guarantee: whoever knows every shown cell and total, and that counts are not negative, learns of
+    though they are not small. pinned: whether a total tells a hidden count to within `below`; where
+    noise keeps it from that, only what is small itself is hidden.
+    Guarantee where pinned: whoever knows every shown cell and total, and that counts are not negative, learns of
     the hidden cells that a shown total covers only their sums over two cells or more, each sum at
     least `below`: no hidden cell is bound to an interval narrower than that.
     """
     table = _Table(counts, totals, below)
     table.cells |= set(also)
-    while table.hide_one_more():
+    while pinned and table.hide_one_more():
         pass
     return Concealed(frozenset(table.cells), frozenset(table.totals))
 

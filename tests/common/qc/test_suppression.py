@@ -143,14 +143,14 @@ def split(draw, total, cells):
     return draw(st.permutations(found))
 
 
-def summary_of(layout, world):
+def summary_of(layout, world, std=1.0):
     fates, outcomes, features = world
     counts = {
         spec.name: np.array(cells, dtype=np.int64) * SHARE
         for spec, cells in zip(layout.histograms, [fates, outcomes, *features], strict=True)
     }
     vector = np.rint(encode(layout, counts) * 64).astype(np.int64)
-    return decode(layout, vector, grid_per_unit=64.0, noise_std_grid=64.0)
+    return decode(layout, vector, grid_per_unit=64.0, noise_std_grid=64.0 * std)
 
 
 def attack(summary, shown):
@@ -219,3 +219,30 @@ def test_patients_and_used_ones_are_not_both_shown_when_they_differ_by_few(layou
     assert not shown_of(summary_of(layout, world)).kept
     world = ([100, 0, 0, 0, 0, 23, 0, 0], [60, 63, 0], [[50, 73, 0, 0, 0, 0], [50, 73, 0, 0, 0]])
     assert shown_of(summary_of(layout, world)).kept
+
+
+WORLD = ([100, 0, 0, 3, 0, 0, 0, 0], [70, 30, 3], [[50, 50, 0, 0, 0, 0], [50, 50, 0, 0, 0]])
+
+
+def test_noise_that_reaches_k_by_itself_leaves_only_small_cells_to_hide(layout):
+    summary = summary_of(layout, WORLD, std=K / 1.95)
+    shown = shown_of(summary)
+    assert shown.allows(LABEL, "positive", "negative")
+    assert (shown.patients, shown.kept) == (True, True)
+    for name, histogram in summary.histograms.items():
+        small = {c for c, n in zip(histogram.spec.cells, histogram.counts, strict=True) if n < K}
+        assert shown.hidden[name] == small
+
+
+def test_noise_that_does_not_reach_k_still_asks_for_what_totals_would_tell(layout):
+    shown = shown_of(summary_of(layout, WORLD, std=K / 2))
+    assert not shown.allows(LABEL, "negative")
+
+
+@given(st.integers(0, K - 1), st.floats(K / 1.96, 100))
+def test_noise_of_that_size_keeps_a_difference_from_telling_a_small_count(count, std):
+    """The best guess from a total and the other cells misses by k or more in one of 20 cases."""
+    rng = np.random.default_rng(count)
+    total, others = 103 + rng.normal(0, std, 2000), 103 - count + rng.normal(0, std, 2000)
+    missed = np.abs((total - others) - count) >= K
+    assert missed.mean() > 0.05
