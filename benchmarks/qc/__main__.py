@@ -15,6 +15,7 @@ from benchmarks.lines import Line, finish
 from benchmarks.qc import (
     alignments,
     matrices,
+    omop,
     planted,
     reads,
     real_clinical,
@@ -34,6 +35,7 @@ PARTS: dict[str, Part] = {
     "planted": planted.lines,
     "worth": worth.lines,
     "tables": tables.lines,
+    "omop": omop.lines,
     "real-clinical": real_clinical.lines,
     # reads, alignments, variants, identity
     "reads": reads.lines,

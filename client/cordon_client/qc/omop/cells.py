@@ -80,11 +80,11 @@ def days(column: pa.Array) -> Whole:
     elif pa.types.is_temporal(column.type) and not pa.types.is_time(column.type):
         cast = pc.cast(column, pa.date32(), safe=False)
     else:
-        return _parsed_days(pc.cast(whole_text(column), pa.string()))
+        return _parsed_days(pc.cast(_whole_text(column), pa.string()))
     return _wholes(pc.cast(cast, pa.int32()), recorded)
 
 
-def whole_text(column: pa.Array) -> pa.Array:
+def _whole_text(column: pa.Array) -> pa.Array:
     """Write whole numbers as text, as in 20200131."""
     found = whole(column)
     return pa.array([str(v) if k else None for v, k in zip(found.values, found.known, strict=True)])

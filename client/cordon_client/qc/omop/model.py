@@ -29,11 +29,6 @@ class CdmTable:
     start: str | None = None
     end: str | None = None
 
-    @property
-    def integers(self) -> tuple[str, ...]:
-        """Required fields that hold whole numbers."""
-        return tuple(name for name in self.required if name.endswith(("_id", "year_of_birth")))
-
 
 def _event(name: str, stem: str, start: str, end: str | None, *more: str) -> CdmTable:
     key, concept = f"{name}_id", f"{stem}_concept_id"

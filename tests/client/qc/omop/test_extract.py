@@ -29,6 +29,7 @@ from cordon_client.qc.omop.gather import Extreme, Mean, Occurrences, OfOneDay
 from cordon_client.qc.omop.recipe import Recipe, load_recipe
 from cordon_client.qc.tabular import run_table_qc
 from cordon_client.tensors.tabular import encode
+from cordon_common.cli.main import main as cordon
 from cordon_common.errors import DataError, ProtocolError, UsageError
 from cordon_common.protocol.parse import load_yaml, parse_model
 
@@ -393,7 +394,10 @@ def test_the_command_writes_what_the_study_checks_and_trains_on(
     tensors = encode(checked.clean, study.cohort)
     assert tensors.n_patients == told["rows"]
     again = tmp_path / "again.parquet"
-    run(Wanted(folder, EXAMPLE, again, None, as_json=False))
+    assert cordon(["site", "table", str(folder), "--recipe", str(EXAMPLE), "-o", str(again)]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "had the outcome before" in shown.err
     assert again.read_bytes() == output.read_bytes()
     assert output.stat().st_mode & 0o777 == 0o600
     about = pq.read_schema(output).metadata
