@@ -93,7 +93,7 @@ CROSS_SITE_CHECKS = (
         ReasonCode.COLUMN_EMPTY,
         Bounds(
             "difference of the unusable share",
-            "nine tenths here, less than half at the others, both clear of noise",
+            "nine tenths here, less than half at the others, and beyond the limit of drift",
             warn=0.0,
         ),
         Wording(

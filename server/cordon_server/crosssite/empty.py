@@ -12,16 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cordon_common.qc.summary import MISSING_NEGATIVE, MISSING_POSITIVE, OUT_OF_RANGE, UNKNOWN
+from cordon_server.crosssite.chance import deviation_limit, null_of
 from cordon_server.crosssite.shares import differences
 
 if TYPE_CHECKING:
     from cordon_server.crosssite.shares import Panel, SideBySide
 
 _WHOLE, _HALF = 0.9, 0.5
-_CLEAR = 2.0
-"""Standard deviations by which the share must stand above a half: a half-empty column is called
-empty once in 40 times; a higher bar would find nothing under the noise of a small study."""
-
 _WAYS: dict[str, tuple[str, ...]] = {
     "missing": (MISSING_POSITIVE, MISSING_NEGATIVE),
     "out of range": (OUT_OF_RANGE,),
@@ -33,47 +30,48 @@ _WAYS: dict[str, tuple[str, ...]] = {
 class Empty:
     """way: missing, out of range or unknown category; cells: of the histogram.
 
-    share, usual: here, and the others' median.
+    difference: of its share from the others' median; limit: what equal sites stay below.
     """
 
     feature: str
     way: str
-    share: float
-    usual: float
+    difference: float
+    limit: float
     cells: tuple[str, ...]
 
 
 def empty_columns(seen: SideBySide) -> dict[tuple[str, str], Empty]:
     """Name each (site, feature) where a column is wholly empty and at the others it is not.
 
-    Wholly: nine tenths, or less by two standard deviations, and clearly more than half; at the
-    others less than half. Guarantee: pure; two readable sites at least.
+    Wholly: nine tenths, or less by two standard deviations of noise; at the others less than half;
+    and further apart than the largest difference of equal sites (the limit of drift). Guarantee:
+    pure and deterministic; two readable sites at least.
     """
     found: dict[tuple[str, str], Empty] = {}
     if len(seen.sites) < 2:
         return found
+    z = deviation_limit(null_of(seen))
     for panel in seen.panels:
         if panel.spec.kind in {"number", "category"}:
-            for site, empty in _of(panel, seen).items():
+            for site, empty in _of(panel, seen, z).items():
                 found[site, empty.feature] = empty
     return found
 
 
-def _of(panel: Panel, seen: SideBySide) -> dict[str, Empty]:
+def _of(panel: Panel, seen: SideBySide, z: float) -> dict[str, Empty]:
     ways = {way: cells for way, cells in _WAYS.items() if set(cells) <= set(panel.spec.cells)}
     chosen = np.array([[float(c in cells) for c in panel.spec.cells] for cells in ways.values()])
     compared = differences(panel, seen.patients, seen.patients_std, chosen)
     share = panel.counts @ chosen.T / seen.patients[:, None]
-    usual = share - compared.value
     whole = share >= 1 - np.maximum(1 - _WHOLE, 2 * compared.std)
-    is_empty = whole & (share - _CLEAR * compared.std >= _HALF) & (usual < _HALF)
+    apart = (compared.value > z * compared.std) & (share - compared.value < _HALF)
     return {
         seen.sites[row]: Empty(
             panel.spec.name,
             list(ways)[way],
-            float(share[row, way]),
-            float(usual[row, way]),
+            float(compared.value[row, way]),
+            float(z * compared.std[row, way]),
             list(ways.values())[way],
         )
-        for row, way in zip(*(axis.tolist() for axis in np.nonzero(is_empty)), strict=True)
+        for row, way in zip(*(axis.tolist() for axis in np.nonzero(whole & apart)), strict=True)
     }

@@ -194,8 +194,8 @@ def _empty(found: Empty) -> Finding:
         "crosssite.schema",
         found.feature,
         found.way,
-        found.share - found.usual,
-        0.0,
+        found.difference,
+        found.limit,
         found.cells,
         f"{found.feature}: {found.way} for nearly every patient, and not so at the other sites",
     )
