@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from cordon_client.qc.cohort_page import amount
+from cordon_client.qc.cohort_page import amount, pieces_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _STYLES = {"pass": "green", "warn": "yellow", "fail": "bold red", "error": "bold red"}
 _SHOWN_SAMPLES, _SHOWN_FINDINGS, _SHOWN_COLUMNS, _SHOWN_NAMES = 20, 25, 5, 6
-_SHOWN_SAMPLE_NAMES = 3
+_SHOWN_SAMPLE_NAMES, _LONGEST_NAME = 3, 23
 _TOGETHER = "all samples together"
 _NOTABLE = ("error", "fail", "warn")
 
@@ -55,12 +55,20 @@ def _samples(part: Json) -> RenderableType:
         word = "left out" if sample["excluded"] else sample["severity"]
         style = _STYLES.get(sample["severity"], "")
         numbers = [number(sample["stats"].get(c["key"]), c["digits"]) for c in columns]
-        table.add_row(sample["sample"], Text(word, style=style), *numbers)
+        table.add_row(_short(sample["sample"]), Text(word, style=style), *numbers)
     hidden = len(ranked) - _SHOWN_SAMPLES
     if hidden > 0:
         table.caption = f"{hidden} more samples are in the full report"
         table.caption_justify = "left"
     return table
+
+
+def _short(name: str) -> str:
+    """Keep the last pieces of a long name: its folders are what samples have in common."""
+    pieces, kept = pieces_of(name), ""
+    while pieces and len(pieces[-1]) + len(kept) <= _LONGEST_NAME:
+        kept = pieces.pop() + kept
+    return f"…{kept or name[-_LONGEST_NAME:]}" if pieces else name
 
 
 def number(value: float | None, digits: int) -> str:

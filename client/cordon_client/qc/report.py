@@ -38,6 +38,7 @@ _WORDS = {
     "error": "could not be checked",
     "not_applicable": "nothing to check",
 }
+_LONG_WORD = 20
 _MARKS = {"pass": "✓", "warn": "!", "fail": "✕", "error": "?", "not_applicable": "–"}  # noqa: RUF001
 
 
@@ -83,13 +84,19 @@ def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_template), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters["breakable"] = breakable
+    environment.filters |= {"breakable": breakable, "breakable_words": breakable_words}
     return environment
 
 
 def breakable(name: str) -> Markup:
     """Let a long name break after _ - . and /, and so not in the middle of a word."""
     return Markup("<wbr>").join(pieces_of(name))
+
+
+def breakable_words(text: str) -> Markup:
+    """Let the long words of a sentence, mostly names, break as names do; numbers stay whole."""
+    words = (breakable(w) if len(w) > _LONG_WORD else w for w in text.split(" "))
+    return Markup(" ").join(words)
 
 
 def _template(name: str) -> str:

@@ -17,9 +17,9 @@ PROFILE = builtin_profile("fastq.v1")
 FASTQ = Modality("fastq", "Reads", (StatColumn("reads", "Reads", "", "Reads."),), bool, None, None)
 
 
-def printed(findings, together=(), *, width=80, unread=0):
+def printed(findings, together=(), *, width=80, unread=0, folder=""):
     """Print a cohort of one list of findings per sample."""
-    names = [f"S{place:02d}" for place in range(1, len(findings) + 1)]
+    names = [f"{folder}S{place:02d}" for place in range(1, len(findings) + 1)]
     samples = tuple(SampleFiles(name, (Path("x"),)) for name in names)
     judged = tuple(
         SampleQc(name, {"reads": 1}, tuple(result_of(each, PROFILE) for each in own))
@@ -60,3 +60,10 @@ def test_one_sample_and_one_file_are_said_in_the_singular():
     told = printed([[readable("Cut off.")], []], unread=1)
     assert "Files readable: S01 Cut off." in told
     assert "1 file in no known format was not read" in told
+
+
+def test_of_a_long_name_the_last_pieces_stand_in_the_table_and_a_finding_has_the_whole():
+    folder = "laboratory_A/intensities_log_UNION.tsv/Ref8537_"
+    told = printed([[readable("Cut off.")], []], folder=folder, width=120)
+    assert "…UNION.tsv/Ref8537_S02 pass" in told
+    assert f"Files readable: {folder}S01 Cut off." in told

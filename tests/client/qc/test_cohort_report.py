@@ -23,7 +23,14 @@ from cordon_client.qc.modality import (
     StatColumn,
 )
 from cordon_client.qc.plots import draw, nice_marks, short_number
-from cordon_client.qc.report import HTML_NAME, JSON_NAME, breakable, report_html, write_report
+from cordon_client.qc.report import (
+    HTML_NAME,
+    JSON_NAME,
+    breakable,
+    breakable_words,
+    report_html,
+    write_report,
+)
 from cordon_client.qc.run_cohort import CohortCheck, PartQc
 from cordon_client.qc.side_files import CHECKS_NAME, SAMPLES_NAME, side_files
 from cordon_common.qc.profile import builtin_profile
@@ -243,12 +250,17 @@ def test_a_name_breaks_after_its_marks_and_its_text_stays_the_same():
     assert breakable("lab_A/run-1.tsv") == "lab_<wbr>A/<wbr>run-<wbr>1.<wbr>tsv"
     assert breakable("a__b") == "a__<wbr>b"
     assert breakable("<b>_x") == "&lt;b&gt;_<wbr>x"
+    long = "laboratory_A/intensities.tsv"
+    told = breakable_words(f"0.123 of {long}, <b>")
+    assert told == "0.123 of laboratory_<wbr>A/<wbr>intensities.<wbr>tsv, &lt;b&gt;"
 
 
 def test_on_a_telephone_a_long_name_breaks_between_its_words(value, tmp_path, browser):
     long = json.loads(json.dumps(value))
     for sample in long["parts"][0]["samples"]:
         sample["sample"] = f"laboratory_A/intensities-log.tsv/{sample['sample']}"
+        for result in sample["results"]:
+            result["detail"] = f"As in {sample['sample']}_and_what_follows_from_it_in_full."
     page = opened(browser, write_report(tmp_path, long), 400)
     lines = page.locator("tbody th.name").first.evaluate(
         """cell => {
@@ -262,5 +274,6 @@ def test_on_a_telephone_a_long_name_breaks_between_its_words(value, tmp_path, br
             return [...lines.values()]
         }"""
     )
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
     assert len(lines) > 1
     assert all(line[-1] in "_-./" for line in lines[:-1])

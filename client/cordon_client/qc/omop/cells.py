@@ -80,14 +80,15 @@ def days(column: pa.Array) -> Whole:
     elif pa.types.is_temporal(column.type) and not pa.types.is_time(column.type):
         cast = pc.cast(column, pa.date32(), safe=False)
     else:
-        return _parsed_days(pc.cast(_whole_text(column), pa.string()))
+        return _days_of_numbers(whole(column))
     return _wholes(pc.cast(cast, pa.int32()), recorded)
 
 
-def _whole_text(column: pa.Array) -> pa.Array:
-    """Write whole numbers as text, as in 20200131."""
-    found = whole(column)
-    return pa.array([str(v) if k else None for v, k in zip(found.values, found.known, strict=True)])
+def _days_of_numbers(found: Whole) -> Whole:
+    """Read whole numbers as dates, as in 20200131."""
+    pairs = zip(found.values.tolist(), found.known.tolist(), strict=True)
+    read = _parsed_days(pa.array([str(v) if known else None for v, known in pairs], pa.string()))
+    return Whole(read.values, read.known, read.wrong + found.wrong)
 
 
 def numbers(column: pa.Array) -> tuple[npt.NDArray[np.float64], int]:

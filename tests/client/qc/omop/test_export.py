@@ -184,6 +184,26 @@ def test_whole_numbers_are_read_from_text_and_from_numbers(column):
     assert (found.wrong, found.empty) == (1, 1)
 
 
+@pytest.mark.parametrize(
+    ("column", "read", "wrong"),
+    [
+        (pa.array([20200229, None, 20200230]), [18321, None, None], 1),
+        (pa.array([datetime.datetime(2020, 2, 29, 23), None]), [18321, None], 0),  # noqa: DTZ001
+        (pa.array(["2020-02-29"]).dictionary_encode(), [18321], 0),
+        (pa.array(["2020-02-29"], pa.large_string()), [18321], 0),
+        (pa.array([datetime.time(1)]), [None], 1),
+        (pa.array([[1]]), [None], 1),
+        (pa.array([2.0**80]), [None], 1),
+        (pa.nulls(2), [None, None], 0),
+    ],
+)
+def test_days_are_read_from_every_type_of_a_parquet_file(column, read, wrong):
+    found = days(column)
+    pairs = zip(found.values.tolist(), found.known.tolist(), strict=True)
+    assert [value if known else None for value, known in pairs] == read
+    assert (found.wrong, found.empty) == (wrong, len(read) - wrong - int(found.known.sum()))
+
+
 # -- persons and visits --------------------------------------------------------------------------
 
 _PERIODS = st.lists(st.tuples(st.integers(0, 3), st.integers(-50, 50), st.integers(0, 30)))
