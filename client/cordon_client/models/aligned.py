@@ -46,7 +46,9 @@ class AlignedLinear(nn.Linear):
 
     def padded_forward(self, rows: torch.Tensor) -> torch.Tensor:
         """Return the same, padded with zeros as by `aligned_rows`."""
-        bias = functional.pad(self.bias, self._padding[2:]) if self._padding[3] else self.bias
+        bias = (
+            torch.constant_pad_nd(self.bias, self._padding[2:]) if self._padding[3] else self.bias
+        )
         return functional.linear(aligned_rows(rows), self._padded_weight(), bias)
 
     def backward_of(self, gradient: torch.Tensor) -> torch.Tensor:
@@ -61,7 +63,7 @@ class AlignedLinear(nn.Linear):
             if room.data_ptr() == weight.data_ptr():
                 return room
         if self._padding[1] or self._padding[3]:
-            return functional.pad(weight, self._padding)
+            return torch.constant_pad_nd(weight, self._padding)
         return weight
 
 
@@ -72,7 +74,7 @@ def aligned_rows(rows: torch.Tensor, dtype: torch.dtype | None = None) -> torch.
     if not more:
         return rows.to(dtype)
     if dtype == rows.dtype:
-        return functional.pad(rows, (0, more))
+        return torch.constant_pad_nd(rows, (0, more))
     padded = rows.new_zeros((*rows.shape[:-1], width + more), dtype=dtype)
     padded[..., :width] = rows
     return padded

@@ -73,10 +73,10 @@ class FlatWeights:
         """Subtract scale · direction, an integer vector [size], as a descent step does."""
         for part, values in self._pieces:
             downhill = torch.from_numpy(direction[part]).view(values.shape)
-            rows = max(1, _STEPPED * len(values) // values.numel())
-            if rows >= len(values):
+            if values.numel() <= _STEPPED:
                 values.sub_(downhill.to(values.device), alpha=scale)
                 continue
+            rows = max(1, _STEPPED * values.shape[0] // values.numel())
             for some, down in zip(
                 torch.split(values, rows), torch.split(downhill, rows), strict=True
             ):

@@ -89,7 +89,7 @@ class OuterTerms:
         if not weigh_inputs:
             gradients = gradients * column
         matrix = totals[0].view(gradients.shape[1], -1)
-        some = max(1, _WIDENED_VALUES // len(rows))
+        some = max(1, _WIDENED_VALUES // rows.shape[0])
         pairs = [(matrix, rows)]
         if some < rows.shape[1]:
             pairs = list(zip(torch.split(matrix, some, 1), torch.split(rows, some, 1), strict=True))
@@ -138,11 +138,13 @@ class LookupTerms:
 
 def square_norms(rows: torch.Tensor) -> torch.Tensor:
     """Return |row|² in float64 over the last axis of [P, S, width]."""
-    some = max(1, _WIDENED_VALUES * len(rows) // max(1, rows.numel()))
-    parts = [rows] if some >= len(rows) else torch.split(rows, some)
     # a dot product would write all squares down first
+    if rows.numel() <= _WIDENED_VALUES:
+        norm: torch.Tensor = torch.linalg.vector_norm(rows, dim=-1, dtype=torch.float64)
+        return norm.square_()
+    parts = torch.split(rows, max(1, _WIDENED_VALUES * rows.shape[0] // rows.numel()))
     norms = [torch.linalg.vector_norm(part, dim=-1, dtype=torch.float64) for part in parts]
-    return (norms[0] if len(norms) == 1 else torch.cat(norms)).square_()
+    return torch.cat(norms).square_()
 
 
 def sum_of_squares(parts: list[torch.Tensor]) -> torch.Tensor:

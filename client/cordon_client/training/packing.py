@@ -44,7 +44,7 @@ class PatientBlock:
     @property
     def patients(self) -> int:
         """Number of patient places, padding included."""
-        return len(self.weights) // self.slots
+        return self.weights.shape[0] // self.slots
 
     def on(self, device: torch.device) -> PatientBlock:
         """Return the block on a device; itself when it is there."""
