@@ -65,5 +65,5 @@ def test_one_sample_and_one_file_are_said_in_the_singular():
 def test_of_a_long_name_the_last_pieces_stand_in_the_table_and_a_finding_has_the_whole():
     folder = "laboratory_A/intensities_log_UNION.tsv/Ref8537_"
     told = printed([[readable("Cut off.")], []], folder=folder, width=120)
-    assert "…UNION.tsv/Ref8537_S02 pass" in told
+    assert "…UNION.tsv/Ref8537_S02 " in told
     assert f"Files readable: {folder}S01 Cut off." in told
