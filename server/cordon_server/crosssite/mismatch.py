@@ -146,7 +146,7 @@ class Compared:
 def mismatches(
     seen: SideBySide, possible: Mapping[str, tuple[Recoding, ...]], least_moved: float
 ) -> Compared:
-    """Name the best recoding for each (site, feature) where one is decisively better.
+    """Name the closest recoding for each (site, feature) where one is decisively better.
 
     possible: recodings by feature. least_moved: share of the values that a recoding must put into
     another cell to be named. Guarantee: pure and deterministic; a feature is compared only between
@@ -206,8 +206,8 @@ def evidence_limit(null: Null, possible: Recodings, alpha: float = ALPHA) -> flo
     """Return what the largest L of equal sites stays below in 1 - alpha of studies, 0 at least.
 
     possible: recodings by feature. Guarantee: deterministic. Where only a part of the features is
-    simulated, no less than log(comparisons / alpha), which L exceeds with a chance of at most
-    alpha whatever the distribution (Markov's inequality for a likelihood ratio).
+    simulated, no less than log(comparisons / alpha): a likelihood ratio of one comparison exceeds
+    comparisons / alpha with a chance of at most alpha / comparisons (Markov's inequality).
     """
     recodings = dict(possible)
     largest = np.stack(
@@ -233,27 +233,27 @@ def _largest(known: Known, recodings: Sequence[Recoding]) -> Array:
 def _named(
     question: Question, seen: SideBySide, limit: float, least_moved: float
 ) -> dict[int, Mismatch]:
-    """Return the best recoding that passes every condition, by place of the site."""
+    """Return the closest recoding that passes every condition, by place of the site."""
     known = _at(question, seen)
     straight = _unlikeness(known, known.reference)
+    closest = np.full(len(question.sites), np.inf)
     best: dict[int, Mismatch] = {}
     for recoding in question.recodings:
         weight = evidence(known, recoding)
         recoded = known.reference @ recoding.matrix
         moved = np.abs(recoded - known.reference).sum(axis=-1) / 2
         left = _unlikeness(known, recoded)
-        fits = (weight > limit) & (left <= (1 - _EXPLAINED) * straight)
+        fits = (weight > limit) & (left <= (1 - _EXPLAINED) * straight) & (left < closest)
         passes = fits & (moved >= least_moved) & (recoded[..., -1] < _MOST_STRANGE)
         for row in np.flatnonzero(passes).tolist():
-            place = question.sites[row]
-            if place not in best or best[place].evidence < weight[row]:
-                best[place] = Mismatch(
-                    question.panel.spec.name,
-                    recoding,
-                    float(weight[row]),
-                    limit,
-                    float(moved[row]),
-                    float(recoded[row, -1]),
-                    question.panel.spec.cells,
-                )
+            closest[row] = left[row]
+            best[question.sites[row]] = Mismatch(
+                question.panel.spec.name,
+                recoding,
+                float(weight[row]),
+                limit,
+                float(moved[row]),
+                float(recoded[row, -1]),
+                question.panel.spec.cells,
+            )
     return best
