@@ -72,6 +72,12 @@ def terms_view(terms: Terms, lifetime: tuple[float, float, float]) -> Renderable
             "takes part",
             "patients with a sample whose files pass here, by " + ", ".join(study.qc.samples),
         )
+    limits = study.qc.disclosure
+    cost.add_row(
+        "reports",
+        f"show no number below {limits.min_cell} patients, and none over hospitals of which one "
+        f"brings more than {limits.max_share:.0%}",
+    )
     cost.add_row("not noised", "; ".join(terms.unprotected))
     head = Text(f"{study.name}, version {study.version}: {study.purpose}")
     permit = Text(f"permit {study.permit.id} until {study.permit.end_date.isoformat()}")
