@@ -119,11 +119,15 @@ def extract_view(recipe: Recipe, found: Extract) -> RenderableType:
     fates.add_column("persons", justify="right")
     for reason, count in found.left_out.items():
         fates.add_row(reason, f"{count:,}")
-    columns = Table(box=box.SIMPLE_HEAD, title="Features", title_justify="left")
+    columns = Table(
+        box=box.SIMPLE_HEAD, title="Features, and rows that were not used", title_justify="left"
+    )
     columns.add_column("feature", overflow="fold")
     columns.add_column("recorded", justify="right")
-    columns.add_column("numbers in other units, not used", justify="right")
+    columns.add_column("in other units", justify="right")
+    columns.add_column("at or after the outcome", justify="right")
     for column in found.columns:
         share = f"{100 * column.recorded / rows:.0f} %" if rows else "-"
-        columns.add_row(column.name, share, f"{column.other_unit:,}" if column.other_unit else "-")
+        unused = (column.other_unit, column.after_outcome)
+        columns.add_row(column.name, share, *(f"{count:,}" if count else "-" for count in unused))
     return Group(head, fates, columns)

@@ -6,6 +6,7 @@ more or less changes no other row (stability 1); and on the rows, not on their o
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -53,11 +54,17 @@ _ONLY_PERSONS = (PERSON.name, DEATH.name, PERIOD.name)
 
 @dataclass(frozen=True)
 class Column:
-    """One feature of the file. recorded: rows that have it; other_unit: numbers not used."""
+    """One feature of the file, and what was not used for it.
+
+    recorded: persons that have it. other_unit: numbers in a unit without a factor. after_outcome:
+    events or numbers dated on or after the day of their person's outcome; many of them beside few
+    persons that have it mean that it is asked for because of the outcome.
+    """
 
     name: str
     recorded: int
     other_unit: int = 0
+    after_outcome: int = 0
 
 
 @dataclass(frozen=True)
@@ -139,16 +146,23 @@ def extract(recipe: Recipe, files: Sequence[Path], progress: Progress) -> Extrac
     """
     source = _Source(recipe, files, progress)
     index = _index(source, recipe.index)
-    positive, before = _outcome(source, recipe.outcome, index)
+    happened, before = _outcome(source, recipe.outcome, index)
+    positive = happened != NEVER
     left_out, keep = _fates(source.persons, recipe, index, positive, before)
     columns: dict[str, pa.Array] = {PERSON_ID: pa.array(source.persons.ids[keep])}
-    gathered, other_unit = _gather(source, np.where(keep, index, NEVER))
+    unused = {f.name: Counter[str]() for f in recipe.features}
+    gathered = _gather(source, np.where(keep, index, NEVER), happened, unused)
     for feature in recipe.features:
         columns[feature.name] = _column(feature, source.persons, index, keep, gathered)
     columns[recipe.outcome.name] = pa.array(positive[keep].astype(np.int8))
     table = pa.table({name: columns[name] for name in recipe.columns})
     told = tuple(
-        Column(f.name, len(table) - table[f.name].null_count, other_unit.get(f.name, 0))
+        Column(
+            f.name,
+            len(table) - table[f.name].null_count,
+            unused[f.name]["unit"],
+            unused[f.name]["after"],
+        )
         for f in recipe.features
     )
     persons = len(source.persons.ids)
@@ -168,15 +182,16 @@ def _index(source: _Source, index: Index) -> Ints:
     return np.where(found == NEVER, NEVER, sign * found)
 
 
-def _outcome(source: _Source, outcome: Outcome, index: Ints) -> tuple[Mask, Mask]:
-    """Return who had the outcome in its window, and who had it earlier."""
-    inside, before = np.zeros(len(index), np.bool_), np.zeros(len(index), np.bool_)
+def _outcome(source: _Source, outcome: Outcome, index: Ints) -> tuple[Ints, Mask]:
+    """Return the day of each person's first outcome in the window, else NEVER; who had it earlier."""
+    happened, before = np.full(len(index), NEVER), np.zeros(len(index), np.bool_)
     for person, day in _outcome_days(source, outcome):
         since = _since(day, index[person])
         low, high = outcome.days
-        inside[person[(since >= low) & (since <= high)]] = True
+        inside = (since >= low) & (since <= high)
+        np.minimum.at(happened, person[inside], day[inside])
         before[person[since < low]] = True
-    return inside, before
+    return happened, before
 
 
 def _outcome_days(source: _Source, outcome: Outcome) -> Iterator[tuple[Ints, Ints]]:
@@ -218,36 +233,42 @@ def _fates(
 # -- what is known of them -------------------------------------------------------------------------
 
 
-def _gather(source: _Source, index: Ints) -> tuple[dict[str, Floats], dict[str, int]]:
-    """Read each table once for all of its features; returns columns by feature, of all persons."""
+def _gather(
+    source: _Source, index: Ints, happened: Ints, unused: dict[str, Counter[str]]
+) -> dict[str, Floats]:
+    """Read each table once for all of its features; returns columns by feature, of all persons.
+
+    index: NEVER for persons without a row. unused: counts what is not used, by feature.
+    """
     found: dict[str, Floats] = {}
-    other_unit: dict[str, int] = {}
     for name, features in source.by_table.items():
         gathers = {feature.name: gather_for(feature, len(index)) for feature in features}
         for rows in source.rows(name):
             since = _since(rows.day, index[rows.person])
+            after = (since != NEVER) & (rows.day >= happened[rows.person])
             for feature in features:
                 low, high = feature.days
-                some = _asked(rows.concept, feature.concepts) & (since >= low) & (since <= high)
-                value, used = _converted(feature, rows, some)
-                other_unit[feature.name] = other_unit.get(feature.name, 0) + int(
-                    (some & np.isfinite(rows.value) & ~used).sum()
-                )
+                asked = _asked(rows.concept, feature.concepts)
+                value, fits = _converted(feature, rows)
+                inside = asked & (since >= low) & (since <= high)
+                used = inside & fits
+                number = np.isfinite(rows.value) & (feature.kind == "number")
+                unused[feature.name]["unit"] += int((inside & number & ~fits).sum())
+                unused[feature.name]["after"] += int((asked & fits & after).sum())
                 gathers[feature.name].add(rows.person[used], rows.day[used], value[used])
         found |= {feature: gather.result() for feature, gather in gathers.items()}
-    counted = {f.name for fs in source.by_table.values() for f in fs if f.kind == "number"}
-    return found, {name: n for name, n in other_unit.items() if name in counted}
+    return found
 
 
-def _converted(feature: Gathered, rows: _Rows, some: Mask) -> tuple[Floats, Mask]:
-    """Return numbers in the feature's unit, and which rows it uses."""
+def _converted(feature: Gathered, rows: _Rows) -> tuple[Floats, Mask]:
+    """Return numbers in the feature's unit, and which rows can be used."""
     if isinstance(feature, EventFeature):
-        return rows.value, some
+        return rows.value, np.ones(len(rows.day), np.bool_)
     factor = np.where(rows.unit == feature.unit, 1.0, np.nan)
     for unit, by in feature.factors.items():
         factor = np.where(rows.unit == unit, by, factor)
     value = rows.value * factor
-    return value, some & np.isfinite(value)
+    return value, np.isfinite(value)
 
 
 def _column(

@@ -1,11 +1,7 @@
 """Cohort files of OMOP tables: against a loop over persons, one patient at a time, nothing too late."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,18 +19,12 @@ from tests.support.omop_tables import (
     write_export,
 )
 
-from cordon_client.cli.cohort_table import Wanted, require_columns, run
 from cordon_client.qc.omop.extract import extract
 from cordon_client.qc.omop.gather import Extreme, Mean, Occurrences, OfOneDay
-from cordon_client.qc.omop.recipe import Recipe, load_recipe
-from cordon_client.qc.tabular import run_table_qc
-from cordon_client.tensors.tabular import encode
-from cordon_common.cli.main import main as cordon
-from cordon_common.errors import DataError, ProtocolError, UsageError
-from cordon_common.protocol.parse import load_yaml, parse_model
+from cordon_client.qc.omop.recipe import Recipe
+from cordon_common.errors import DataError, ProtocolError
+from cordon_common.protocol.parse import parse_model
 
-EXAMPLE = Path(__file__).resolve().parents[4] / "configs" / "omop" / "infarction.yaml"
-KEY = bytes(range(32))
 DAY = pd.Timedelta(1, "D")
 
 
@@ -249,8 +239,27 @@ def test_what_is_recorded_with_the_outcome_or_after_it_is_in_no_feature(made):
     tables["measurement"] = pd.concat([tables["measurement"], late, after])
     for take in _TAKES:
         which = recipe(features=[number("pressure", PRESSURE, MMHG, take=take, days=[-9_000, 0])])
-        assert frame(made(tables, which))["pressure"].max() < 9_999
+        found = made(tables, which)
+        assert frame(found)["pressure"].max() < 9_999
+        assert found.columns[0].after_outcome >= 2 * found.positive
     pd.testing.assert_frame_equal(frame(made(tables, recipe())), plain)
+
+
+def test_what_comes_with_the_outcome_alone_is_counted_for_it_and_filled_for_nobody(made):
+    tables = make_export(persons=60)
+    struck = tables["condition_occurrence"]
+    struck = struck[struck["condition_concept_id"] == INFARCTION]
+    told = pd.DataFrame({"drug_exposure_id": np.arange(len(struck))})
+    told["person_id"] = struck["person_id"].to_numpy()
+    told["drug_concept_id"] = 1112807  # given because of the outcome, on its day
+    told["drug_exposure_start_date"] = struck["condition_start_date"].to_numpy()
+    told["drug_exposure_end_date"] = told["drug_exposure_start_date"]
+    told["drug_type_concept_id"] = 32817
+    tables["drug_exposure"] = told
+    which = recipe(features=[event("aspirin", "drug_exposure", 1112807)])
+    found = made(tables, which)
+    assert found.columns[0].after_outcome == found.positive > 5
+    assert set(frame(found)["aspirin"]) == {0}
 
 
 def test_who_had_it_before_or_was_not_observed_to_the_end_is_left_out_and_counted(made):
@@ -349,67 +358,3 @@ def test_batches_change_nothing_that_is_gathered(rows, size):
             cut = slice(start, start + size)
             parts.add(person[cut], day[cut], value[cut].astype(float))
         np.testing.assert_allclose(whole.result(), parts.result())
-
-
-# -- recipe, study, command ------------------------------------------------------------------------
-
-
-def test_a_recipe_must_make_what_the_study_reads(heart_study):
-    with pytest.raises(UsageError) as refused:
-        require_columns(load_recipe(EXAMPLE), heart_study)
-    assert refused.value.code == "US052"
-    assert "chol" in refused.value.why
-
-
-def _study(tmp_path, make_study, number, category):
-    features = [
-        number("age", unit="years", range=[18, 110]),
-        category("sex", categories=["female", "male"]),
-        number("systolic", unit="mmHg", range=[30, 320], impossible="missing"),
-        number("glucose", unit="mg/dL", range=[10, 2500], impossible="missing"),
-        *(category(name, categories=["0", "1"]) for name in ("diabetes", "metformin")),
-    ]
-    study = make_study(features, patient_id="person_id")
-    value = study.model_dump(mode="json")
-    value["cohort"]["label"]["name"] = "infarction"
-    path = tmp_path / "study.yaml"
-    path.write_text(json.dumps(value), encoding="utf-8")
-    return parse_model(type(study), load_yaml(path), code="PR001", what="no study"), path
-
-
-def test_the_command_writes_what_the_study_checks_and_trains_on(
-    tmp_path, make_study, number, category, capsys
-):
-    folder = write_export(tmp_path / "omop", make_export(persons=120))
-    study, study_file = _study(tmp_path, make_study, number, category)
-    output = tmp_path / "cohort.parquet"
-    run(Wanted(folder, EXAMPLE, output, study_file, as_json=True))
-    told = json.loads(capsys.readouterr().out)
-    assert told["persons"] == 120
-    assert told["rows"] == pq.read_metadata(output).num_rows
-    checked = run_table_qc(study, output, KEY)
-    assert checked.patients_kept == told["rows"]
-    assert checked.labels[1] == told["positive"] > 10
-    assert checked.verdict.may_train
-    tensors = encode(checked.clean, study.cohort)
-    assert tensors.n_patients == told["rows"]
-    again = tmp_path / "again.parquet"
-    assert cordon(["site", "table", str(folder), "--recipe", str(EXAMPLE), "-o", str(again)]) == 0
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert "had the outcome before" in shown.err
-    assert again.read_bytes() == output.read_bytes()
-    assert output.stat().st_mode & 0o777 == 0o600
-    about = pq.read_schema(output).metadata
-    assert about[b"cordon.recipe"] == b"infarction.v1"
-    assert about[b"cordon.recipe.digest"].startswith(b"sha256:")
-
-
-def test_the_command_asks_for_one_folder_with_one_export(tmp_path):
-    write_export(tmp_path / "a", make_export(persons=12))
-    write_export(tmp_path / "b", make_export(persons=12))
-    with pytest.raises(DataError, match="OMOP") as refused:
-        run(Wanted(tmp_path, EXAMPLE, tmp_path / "c.parquet", None, as_json=True))
-    assert refused.value.code == "DA045"
-    with pytest.raises(UsageError):
-        run(Wanted(tmp_path / "none", EXAMPLE, tmp_path / "c.parquet", None, as_json=True))
