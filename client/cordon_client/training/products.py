@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional
+from torch.nn.grad import conv1d_weight
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -118,22 +119,16 @@ def convolution_products(
     they stay in the cache, and no record's arithmetic can depend on its place.
     """
     (kernel,), (stride,), (dilation,) = conv.kernel_size, conv.stride, conv.dilation
-    reach, groups = dilation * (kernel - 1) + 1, conv.groups
-    padded = functional.pad(a, _padding(conv, reach))
-    windows = padded.unfold(2, reach, stride)[..., ::dilation].transpose(2, 3)
-    rows, fan_in, _, positions = windows.shape  # [rows, in, kernel, positions]
-    fan_out = g.shape[1]
-    columns = a.new_empty(fan_in, kernel, positions)
-    gradient = a.new_empty(fan_out, positions)
-    matrix = a.new_empty(groups, fan_out // groups, fan_in // groups * kernel)
-    products = space.empty((patients, *matrix.shape), a).zero_()
+    padded = functional.pad(a, _padding(conv, dilation * (kernel - 1) + 1))
+    record, gradient = torch.empty_like(padded[:1]), torch.empty_like(g[:1])
+    products = space.empty((patients, *conv.weight.shape), a).zero_()
+    rows = a.shape[0]
     for row in range(rows):
-        columns.copy_(windows[row])
+        record.copy_(padded[row])
         gradient.copy_(g[row])
-        torch.bmm(
-            gradient.view(groups, -1, positions), columns.view(groups, -1, positions).mT, out=matrix
+        products[row * patients // rows] += conv1d_weight(  # type: ignore[no-untyped-call]
+            record, conv.weight.shape, gradient, stride, dilation=dilation, groups=conv.groups
         )
-        products[row * patients // rows] += matrix
     return products
 
 
