@@ -157,6 +157,16 @@ _TABLES: dict[ReasonCode, ReasonText] = {
         "A column is known only once the outcome is: a model that uses it looks good, uselessly.",
         "Leave it out of the features, and cut records at the time of prediction.",
     ),
+    ReasonCode.BROKEN_LINK: ReasonText(
+        "Rows that name nobody",
+        "Rows name a person or a visit that the tables do not hold; they are used for nobody.",
+        "Export all tables for the same persons, from one state of the database.",
+    ),
+    ReasonCode.UNMAPPED_CONCEPTS: ReasonText(
+        "Codes without a standard concept",
+        "Codes of the source were not mapped to standard concepts, so no study will find them.",
+        "Map the most frequent codes first; tell the coordinator what stays unmapped.",
+    ),
 }
 
 _TOGETHER: dict[ReasonCode, ReasonText] = {
