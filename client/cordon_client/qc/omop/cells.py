@@ -55,7 +55,7 @@ def whole(column: pa.Array) -> Whole:
             cast = pc.cast(text, pa.int64())
         except pa.ArrowInvalid:
             fits = pc.match_substring_regex(text, _WHOLE)
-            plain = pc.replace_substring_regex(text, r"\.0*$", "")
+            plain = pc.replace_substring_regex(text, r"^\+|\.0*$", "")
             cast = pc.cast(pc.if_else(fits, plain, None), pa.int64())
     elif pa.types.is_temporal(column.type) or pa.types.is_nested(column.type):
         cast = pa.nulls(len(column), pa.int64())
@@ -103,7 +103,8 @@ def numbers(column: pa.Array) -> tuple[npt.NDArray[np.float64], int]:
         found = pc.cast(text, pa.float64())
     except pa.ArrowInvalid:
         fits = pc.match_substring_regex(text, _NUMBER)
-        found = pc.cast(pc.if_else(fits, text, None), pa.float64())
+        plain = pc.replace_substring_regex(text, r"^\+", "")
+        found = pc.cast(pc.if_else(fits, plain, None), pa.float64())
     return _floats(found), found.null_count - text.null_count
 
 

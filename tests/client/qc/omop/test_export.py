@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.support.omop_tables import make_export, write_export
 
@@ -146,6 +146,8 @@ def test_days_are_those_of_the_calendar(dates, with_an_odd_cell):
 
 
 @given(st.lists(_TEXTS, max_size=8))
+@example(["+0"])
+@example(["+1.5"])
 def test_any_text_is_read_or_counted_as_wrong_or_empty(texts):
     column = pa.array(texts, pa.string())
     for found in (whole(column), days(column)):
@@ -154,6 +156,11 @@ def test_any_text_is_read_or_counted_as_wrong_or_empty(texts):
         assert int(found.known.sum()) + found.wrong + found.empty == len(texts)
     value, wrong = numbers(column)
     assert 0 <= wrong <= len(texts) - int(np.isfinite(value).sum())
+
+
+def test_a_plus_sign_changes_no_number():
+    assert whole(pa.array(["+7", "-7", "+7.0", "++7"])).values.tolist()[:3] == [7, -7, 7]
+    assert numbers(pa.array(["+1.5", "1.5", "+.5", "+"]))[0].tolist()[:3] == [1.5, 1.5, 0.5]
 
 
 @pytest.mark.parametrize(
