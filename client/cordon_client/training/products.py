@@ -119,12 +119,13 @@ def convolution_products(
     they stay in the cache, and no record's arithmetic can depend on its place.
     """
     (kernel,), (stride,), (dilation,) = conv.kernel_size, conv.stride, conv.dilation
-    padded = functional.pad(a, _padding(conv, dilation * (kernel - 1) + 1))
-    record, gradient = torch.empty_like(padded[:1]), torch.empty_like(g[:1])
+    left, right = _padding(conv, dilation * (kernel - 1) + 1)
+    rows, channels, length = a.shape
+    record, gradient = a.new_zeros(1, channels, left + length + right), torch.empty_like(g[:1])
+    inside = record[0, :, left : left + length]
     products = space.empty((patients, *conv.weight.shape), a).zero_()
-    rows = a.shape[0]
     for row in range(rows):
-        record.copy_(padded[row])
+        inside.copy_(a[row])
         gradient.copy_(g[row])
         products[row * patients // rows] += conv1d_weight(  # type: ignore[no-untyped-call]
             record, conv.weight.shape, gradient, stride, dilation=dilation, groups=conv.groups
