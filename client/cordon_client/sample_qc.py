@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from cordon_client.home import SampleSheet, SiteConfig, SiteHome
+    from cordon_client.qc.modality import SampleFiles
     from cordon_client.qc.pool import Watch, Where
     from cordon_client.qc.sample_gate import SampleGate
     from cordon_common.protocol.study import Study
@@ -85,10 +86,11 @@ def check_samples(
     if asked is None:
         return CohortCheck(())
     folder, basis = asked.path.parent, basis_of(_bytes(asked.path), asked.profiles)
-    require_owners([sample for _, sample in read_manifest(asked.path)])
+    sheet = [sample for _, sample in read_manifest(asked.path)]
+    require_owners(sheet)
     listed = discover_listed(asked.path).parts
     found = Discovered(tuple(part for part in listed if part.modality.name in asked.profiles))
-    _require_single(found)
+    _require_single(found, sheet)
     before = _kept(asked)
     known = {} if before is None else before.files
     files = facts_of_files(folder, _files(found, folder), known)
@@ -147,7 +149,7 @@ def _bytes(path: Path) -> bytes:
         raise DataError("DA080", why=error.strerror or "") from None
 
 
-def _require_single(found: Discovered) -> None:
+def _require_single(found: Discovered, sheet: Sequence[SampleFiles]) -> None:
     """Refuse a file of several samples that the sheet takes for one sample's own."""
     for part in found.parts:
         for sample in part.samples:
@@ -158,7 +160,9 @@ def _require_single(found: Discovered) -> None:
             except (CordonError, OSError):
                 continue  # the check of the sample says what is wrong with it
             if len(inside) > 1:
-                raise DataError("DA083", why=f"the file of {sample.sample} holds several samples")
+                numbers = (n for n, each in enumerate(sheet, 1) if each.files == sample.files)
+                why = f"the file of entry {next(numbers)} of the sheet holds several samples"
+                raise DataError("DA083", why=why)
 
 
 def _files(found: Discovered, folder: Path) -> list[str]:

@@ -114,15 +114,17 @@ def require_owners(samples: Sequence[SampleFiles]) -> dict[str, str]:
     """
     owner: dict[str, str] = {}
     of_file: dict[Path, str] = {}
-    for each in samples:
+    for number, each in enumerate(samples, start=1):
+        # By number: names of samples and files may be those of patients.
         if each.patient is None:
-            raise DataError("DA083", why=f"no patient for sample {each.sample}")
+            raise DataError("DA083", why=f"entry {number} of the sheet has no patient")
         owner[each.sample] = each.patient
         for file in each.files:
             # A file that several samples share is nobody's: it has an owner of its own.
             holder = "" if each.inside is not None else each.patient
             if of_file.setdefault(file.resolve(), holder) != holder:
-                raise DataError("DA083", why=f"two patients, or two ways, for {file.name}")
+                why = f"a file of entry {number} was named before, for another patient or way"
+                raise DataError("DA083", why=why)
     return owner
 
 

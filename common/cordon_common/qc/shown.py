@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cordon_common.qc.summary import HistogramSpec, NoisyHistogram, QcSummary
     from cordon_common.qc.suppression import Concealed
 
-NOISE_REACH = 1.96
+_REACH = 1.96
 """Standard deviations that Gaussian noise stays within in 95 of 100 cases."""
 
 _NO_OUTCOME = (PatientFate.LABEL_MISSING, PatientFate.LABEL_UNKNOWN)
@@ -104,7 +104,7 @@ def _of_outcomes(summary: QcSummary, below: float, *, hide_lost: bool) -> Concea
 
 def _pins(histogram: NoisyHistogram, below: float) -> bool:
     """Tell whether sums can bind one of its counts to an interval narrower than `below`."""
-    return NOISE_REACH * histogram.std < below
+    return _REACH * histogram.std < below
 
 
 def _all(spec: HistogramSpec) -> frozenset[int]:

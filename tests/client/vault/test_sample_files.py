@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -344,12 +345,15 @@ def test_a_file_that_changes_while_it_is_checked_is_refused(site, sheet, monkeyp
 
 def test_a_sheet_must_be_there_and_say_whose_every_sample_and_file_is(site, sheet):
     text = sheet.read_text()
-    for wrong in (
-        text.replace("S7.fastq,fastq,P00007", "S7.fastq,fastq,"),
-        text.replace("S7,S7.fastq", "S7,S8.fastq"),
+    for wrong, entry in (
+        (text.replace("S7.fastq,fastq,P00007", "S7.fastq,fastq,"), "entry 8 "),
+        (text.replace("S7,S7.fastq", "S7,S8.fastq"), "entry 9 "),
     ):
         sheet.write_text(wrong)
         assert code_of(lambda: check(site)) == "DA083"
+        why = why_of(lambda: check(site))
+        assert entry in why
+        assert not re.search(r"S\d|P0", why), "a name of a sample or patient in an error"
     sheet.unlink()
     assert code_of(lambda: check(site)) == "DA080"
     config = yaml.safe_load(site.home.config_file.read_text())
@@ -410,6 +414,10 @@ def test_a_file_of_several_samples_is_not_taken_for_one_samples_own(site, sheet)
     sheet.write_text("sample,file,modality,patient\nS0,two.vcf,variants,P00000\n")
     study, _ = site.sign(qc=GATE | {"samples": ["variants.v1"]})
     assert code_of(lambda: check(site, study)) == "DA083"
+    why = why_of(lambda: check(site, study))
+    assert "entry 1 " in why
+    assert "S0" not in why
+    assert "two" not in why
 
 
 # -- the ledger ------------------------------------------------------------------------------------
