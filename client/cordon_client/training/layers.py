@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from cordon_client.models.aligned import AlignedLinear
 from cordon_client.training.products import (
+    WIDENED_VALUES,
     ProductTerms,
     convolution_products,
     sequence_products,
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from cordon_client.training.workspace import Workspace
-
-_WIDENED_VALUES = 2**17
-"""So many inputs are widened to float64 at a time: they stay in the cache, and take no memory."""
 
 
 class Terms(Protocol):
@@ -89,7 +87,7 @@ class OuterTerms:
         if not weigh_inputs:
             gradients = gradients * column
         matrix = totals[0].view(gradients.shape[1], -1)
-        some = max(1, _WIDENED_VALUES // rows.shape[0])
+        some = max(1, WIDENED_VALUES // rows.shape[0])
         pairs = [(matrix, rows)]
         if some < rows.shape[1]:
             pairs = list(zip(torch.split(matrix, some, 1), torch.split(rows, some, 1), strict=True))
@@ -139,10 +137,10 @@ class LookupTerms:
 def square_norms(rows: torch.Tensor) -> torch.Tensor:
     """Return |row|² in float64 over the last axis of [P, S, width]."""
     # a dot product would write all squares down first
-    if rows.numel() <= _WIDENED_VALUES:
+    if rows.numel() <= WIDENED_VALUES:
         norm: torch.Tensor = torch.linalg.vector_norm(rows, dim=-1, dtype=torch.float64)
         return norm.square_()
-    parts = torch.split(rows, max(1, _WIDENED_VALUES * rows.shape[0] // rows.numel()))
+    parts = torch.split(rows, max(1, WIDENED_VALUES * rows.shape[0] // rows.numel()))
     norms = [torch.linalg.vector_norm(part, dim=-1, dtype=torch.float64) for part in parts]
     return torch.cat(norms).square_()
 

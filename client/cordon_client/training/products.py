@@ -11,8 +11,9 @@ from itertools import cycle
 from typing import TYPE_CHECKING
 
 import torch
-from torch.nn import functional
 from torch.nn.grad import conv1d_weight
+
+from cordon_client.models.aligned import aligned_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,13 +22,10 @@ if TYPE_CHECKING:
 
     from cordon_client.training.workspace import Workspace
 
-ALIGNED = 16
-"""Matrices of a batch start at multiples of this many values, so that all are treated alike."""
-
 _WRITTEN_VALUES = 2**23
 """Products of a block are written out up to this many values, even where Gram matrices are smaller."""
 
-_WIDENED_VALUES = 2**17
+WIDENED_VALUES = 2**17
 """So many values are widened to float64 at a time: they stay in the cache."""
 
 
@@ -67,7 +65,7 @@ class ProductTerms:
 
         A part is good until the next one, which takes its place in the cache.
         """
-        patients = max(1, _WIDENED_VALUES // self._products.shape[1])
+        patients = max(1, WIDENED_VALUES // self._products.shape[1])
         room = self._products.new_empty(
             min(patients, len(self._products)), self._products.shape[1], dtype=torch.float64
         )
@@ -99,15 +97,10 @@ def worth_writing(a: torch.Tensor, g: torch.Tensor) -> bool:
 def sequence_products(a: torch.Tensor, g: torch.Tensor, space: Workspace) -> torch.Tensor:
     """Return Σ_s g_s a_sᵀ per patient, [P, out, in], from a [P, S, in] and g [P, S, out]."""
     fan_in, fan_out = a.shape[2], g.shape[2]
-    a, g = _aligned(a), _aligned(g)
+    a, g = aligned_rows(a), aligned_rows(g)
     products = space.empty((len(a), g.shape[2], a.shape[2]), a)
     torch.bmm(g.mT, a, out=products)
     return products[:, :fan_out, :fan_in]
-
-
-def _aligned(rows: torch.Tensor) -> torch.Tensor:
-    more = -rows.shape[-1] % ALIGNED
-    return functional.pad(rows, (0, more)) if more else rows
 
 
 def convolution_products(
