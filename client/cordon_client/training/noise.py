@@ -9,36 +9,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cordon_client.training import loops
 from cordon_client.training.csprng import WordStream
-from cordon_client.training.strips import SLOT_BITS, strips_for
+from cordon_client.training.strips import strips_for
 from cordon_common.errors import SystemFault
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
+    from collections.abc import Sequence
 
-    from cordon_client.training.strips import Strips
+    import numpy.typing as npt
 
     Words = npt.NDArray[np.uint64]
     Integers = npt.NDArray[np.int64]
 
-_CHUNK = 65_536
-"""Values per pass over the words, and of a release that are drawn before they meet their data."""
-
-_GRID_LIMIT = 2.0**62
-"""Half of the signed 64-bit range: data and noise stay below it each, so their sum fits."""
+_CHUNK = 16_384
+"""Values that are encoded, drawn for and settled at a time: all of it stays in the cache."""
 
 _LARGEST_STD = 2.0**57
-"""Noise reaches at most 37 standard deviations: below `_GRID_LIMIT`."""
-
-_PLACE_BITS = 64 - SLOT_BITS
-_UNIT = 2.0**-64
-_MARGIN = 2.0**-40
-_UNSEEN = 2.0**-46
-"""Relative and absolute bounds of what float64 and the bits not yet drawn can change in a comparison
-with the curve; see PROOF.md."""
+"""Noise reaches at most 37 standard deviations: below `loops.GRID_LIMIT`."""
 
 _MORE_WORDS = 4
-_NOWHERE = np.empty(0, dtype=np.int64)
 
 
 def release(
@@ -47,7 +37,7 @@ def release(
     """Return round(γ · vector) + Z with Z = round(std · g), g standard Gaussian, as int64 [d].
 
     Guarantee: equal to round(round(γ · vector) + std · g), so the result is post-processing of the
-    Gaussian mechanism on an integer vector; the noise is drawn before it meets the data.
+    Gaussian mechanism on an integer vector; the noise depends on random words alone.
     Source: privacy by post-processing (Dwork, Roth 2014, Prop. 2.1); see PROOF.md.
 
     Raises:
@@ -67,21 +57,17 @@ def release_over(
         SystemFault: as `release`; part of the vector may then be noised already.
     """
     released = vector.view(np.int64)
-    noise = np.empty(min(vector.size, _CHUNK), dtype=np.int64)
-    scaled = np.empty(noise.size)
+    steps = np.empty(min(vector.size, _CHUNK), dtype=np.int64)
     source = NoiseSource(noise_std_grid)
-    rejected = [_NOWHERE]
+    rejected = []
     for start in range(0, vector.size, _CHUNK):
-        data, result = vector[start : start + _CHUNK], released[start : start + _CHUNK]
-        drawn, encoded = noise[: data.size], scaled[: data.size]
-        again = source.propose(drawn)
-        drawn[again] = 0
-        _check_fits(data, grid_per_unit)
-        np.rint(np.multiply(data, grid_per_unit, out=encoded), out=encoded)
-        result[:] = encoded
-        result += drawn
-        rejected.append(again + start)
-    source.add(released, np.concatenate(rejected))
+        data = vector[start : start + _CHUNK]
+        chunk = steps[: data.size]
+        if not loops.encode(data, grid_per_unit, chunk):
+            raise SystemFault("SY041")
+        rejected.append(source.propose(chunk) + start)
+        released[start : start + _CHUNK] = chunk
+    source.add_at(released, rejected)
     return released
 
 
@@ -91,17 +77,10 @@ def encode_grid(vector: npt.NDArray[np.float64], *, grid_per_unit: float) -> npt
     Raises:
         SystemFault: SY041 when a value is not finite or beyond ±2^62 grid steps.
     """
-    _check_fits(vector, grid_per_unit)
-    scaled = vector * grid_per_unit
-    return np.rint(scaled, out=scaled).astype(np.int64)
-
-
-def _check_fits(vector: npt.NDArray[np.float64], grid_per_unit: float) -> None:
-    if not vector.size:
-        return
-    low, high = float(vector.min()) * grid_per_unit, float(vector.max()) * grid_per_unit
-    if not (low > -_GRID_LIMIT and high < _GRID_LIMIT):
+    steps = np.empty(vector.shape, dtype=np.int64)
+    if not loops.encode(vector, grid_per_unit, steps):
         raise SystemFault("SY041")
+    return steps
 
 
 def rounded_gaussian(count: int, *, std: float) -> npt.NDArray[np.int64]:
@@ -109,8 +88,8 @@ def rounded_gaussian(count: int, *, std: float) -> npt.NDArray[np.int64]:
 
     Guarantee and raises: as `NoiseSource`.
     """
-    draws = np.empty(count, dtype=np.int64)
-    NoiseSource(std).fill(draws)
+    draws = np.zeros(count, dtype=np.int64)
+    NoiseSource(std).add(draws)
     return draws
 
 
@@ -119,7 +98,8 @@ class NoiseSource:
 
     Guarantee: the probabilities of a rounded Gaussian, exactly, within `strips.REACH` standard
     deviations: all choices are made between whole numbers, but for a comparison with the curve that
-    is made with as many random bits and digits as it takes.
+    is made with as many random bits and digits as it takes. What is drawn depends on the words
+    alone, never on the values that it is added to.
     Source: strips.py; lazily revealed uniforms, Karney 2016.
     """
 
@@ -132,80 +112,63 @@ class NoiseSource:
         if not 0 < std <= _LARGEST_STD:
             raise SystemFault("SY041")
         self._strips, self._stream = strips_for(std), WordStream()
+        self._further_places = self._strips.narrow_bits > loops.PLACE_BITS
+        self._words = np.empty(0, dtype=np.uint64)
+        self._still_open = np.empty(0, dtype=np.int64)
 
-    def fill(self, draws: npt.NDArray[np.int64]) -> None:
-        """Overwrite an int64 vector with fresh draws."""
-        again = self.propose(draws)
-        draws[again] = 0
-        self.add(draws, again)
+    def add(self, values: Integers) -> None:
+        """Add a fresh draw to every value of a contiguous int64 vector."""
+        rejected = [
+            self.propose(values[start : start + _CHUNK]) + start
+            for start in range(0, values.size, _CHUNK)
+        ]
+        self.add_at(values, rejected)
 
-    def add(self, values: npt.NDArray[np.int64], places: npt.NDArray[np.int64]) -> None:
+    def add_at(self, values: Integers, places: Sequence[Integers]) -> None:
         """Add a fresh draw at each of some places, all different."""
-        while places.size:
-            draws = np.empty(places.size, dtype=np.int64)
-            again = self.propose(draws)
-            draws[again] = 0
-            values[places] += draws
-            places = places[again]
+        chosen = np.concatenate([*places, np.empty(0, dtype=np.int64)])
+        if chosen.size:
+            draws = np.zeros(chosen.size, dtype=np.int64)
+            self.add(draws)
+            values[chosen] += draws
 
-    def propose(self, draws: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Overwrite an int64 vector and return the places that hold no draw yet: add to them.
+    def propose(self, values: Integers) -> Integers:
+        """Add a fresh draw to most of at most 2^14 values; return the places that still need one.
 
         Guarantee: whether a place is rejected says nothing about what it will get.
         """
-        return _draw(draws, self._strips, self._stream)
+        if self._words.size < values.size:
+            self._words = np.empty(values.size, dtype=np.uint64)
+            self._still_open = np.empty(values.size + 1, dtype=np.int64)
+        words = self._words[: values.size]
+        self._stream.fill(words)
+        places = self._stream.take(words.size) if self._further_places else words
+        count = loops.propose(values, words, places, self._strips, self._still_open)
+        return self._settle(values, words, places, self._still_open[:count])
 
+    def _settle(self, values: Integers, words: Words, places: Words, open_: Integers) -> Integers:
+        """Finish the proposals at open places: add the accepted ones, return the others' places."""
+        if not open_.size:
+            return open_
+        fresh = self._stream.take(3 * open_.size).reshape(-1, 3)
+        decided, rejected = loops.settle(values, words, places, self._strips, open_, fresh)
+        left = open_[:rejected].copy()
+        if decided == open_.size:
+            return left
+        at = open_[decided : decided + 1]
+        integer = self._slowly(int(words[at[0]]), int(places[at[0]]), fresh[decided])
+        values[at] += integer or 0
+        # the words of the ones after it were not looked at
+        after = self._settle(values, words, places, open_[decided + 1 :])
+        return np.concatenate([left, at[: integer is None], after])
 
-def _draw(draws: Integers, strips: Strips, stream: WordStream) -> Integers:
-    """Fill draws with proposals and return the places whose proposal was rejected."""
-    words = np.empty(min(draws.size, _CHUNK), dtype=np.uint64)
-    slots = np.empty(words.size, dtype=np.uint64)
-    first_open = np.uint64(strips.certain << _PLACE_BITS)
-    found, found_slots = [], []
-    for start in range(0, draws.size, _CHUNK):
-        chunk = draws[start : start + _CHUNK]
-        word, slot = words[: chunk.size], slots[: chunk.size]
-        stream.fill(word)
-        np.right_shift(word, _PLACE_BITS, out=slot)
-        strips.origin.take(slot.view(np.int64), out=chunk, mode="clip")
-        places = np.flatnonzero(word >= first_open)
-        if places.size:
-            found.append(places + start)
-            found_slots.append(slot[places])
-        _add_places(chunk, word, strips.narrow_bits, stream)
-    if not found:
-        return _NOWHERE
-    open_places = np.concatenate(found)
-    slots_of = np.concatenate(found_slots).view(np.int64) - strips.certain
-    integers, accepted = _settle(draws[open_places], slots_of, strips, stream)
-    draws[open_places] = integers
-    return open_places[~accepted]
-
-
-def _add_places(draws: Integers, words: Words, bits: int, stream: WordStream) -> None:
-    """Add to each draw a place within its strip: the word's lowest bits, or fresh ones."""
-    if bits > _PLACE_BITS:
-        stream.fill(words)
-    words &= np.uint64(2**bits - 1)
-    draws += words.view(np.int64)
-
-
-def _settle(
-    integers: Integers, slots: Integers, strips: Strips, stream: WordStream
-) -> tuple[Integers, npt.NDArray[np.bool_]]:
-    """Finish proposals of open slots: (integers, which of them are accepted)."""
-    size = integers.size
-    coin, part, place = stream.take(3 * size).reshape(3, size)
-    # wide strips: their place has more bits; shifted twice, since a shift by 64 is not defined
-    place = (place >> np.uint64(1)) >> (np.uint64(63) - strips.more_bits.take(slots))
-    integers = integers + (place << np.uint64(strips.narrow_bits)).view(np.int64)
-    asked = strips.filled.take(slots) + coin * _UNIT * strips.open.take(slots)
-    reached = strips.reached(slots, (integers - 0.5) + part * _UNIT)
-    accepted: npt.NDArray[np.bool_] = asked < reached
-    for i in np.flatnonzero(np.abs(asked - reached) <= _MARGIN * asked + _UNSEEN):
-        more = [_continued(int(word), stream) for word in (coin[i], part[i])]
-        accepted[i] = strips.exactly_accepted(int(slots[i]), more[0], int(integers[i]), more[1])
-    return integers, accepted
+    def _slowly(self, word: int, place: int, fresh: Words) -> int | None:
+        """Decide a proposal by more bits of its coin and point: its integer, None if rejected."""
+        slot = word >> loops.PLACE_BITS
+        coin, part = (_continued(int(bits), self._stream) for bits in fresh[:2])
+        integer = int(loops.proposed(self._strips, slot, np.uint64(place), fresh[2]))
+        accepted = self._strips.exactly_accepted(slot - self._strips.certain, coin, integer, part)
+        return integer if accepted else None
 
 
 def _continued(word: int, stream: WordStream) -> tuple[int, int]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _WRITTEN_VALUES = 2**23
 """Products of a block are written out up to this many values, even where Gram matrices are smaller."""
 
-WIDENED_VALUES = 2**17
+WIDENED_VALUES = 2**16
 """So many values are widened to float64 at a time: they stay in the cache."""
 
 

@@ -11,10 +11,9 @@ acceptance part (Devroye 1986, §VIII.1; Marsaglia, Tsang 2000, for the same ide
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -40,33 +39,24 @@ _SLACK = 2.0**-30
 _CONTEXT = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
 
-@dataclass(frozen=True)
-class Strips:
-    """The table of one standard deviation, std grid steps.
+class Strips(NamedTuple):
+    """The table of one standard deviation, std grid steps; a tuple, as compiled loops read it.
 
-    origin: the first integer of a slot's strip, int64 [2^16]. narrow_bits: m of the narrow strips.
-    certain: slots below this number accept every integer; the arrays that follow are about the
-    others, in order. height: slots per strip at the top of the curve, times the strip's width;
-    filled: slots of the strip that are certain; open: that are not; more_bits: m - narrow_bits.
+    start: the first integer of a slot's strip in units of 2^narrow_bits, int16 [2^16]: small, to
+    stay in the cache. narrow_bits: m of the narrow strips. certain: slots below this number accept
+    every integer; the arrays that follow are about the others, in order. height: slots per strip at
+    the top of the curve, times the strip's width; filled: slots of the strip that are certain;
+    open: that are not; more_bits: m - narrow_bits.
     """
 
     std: float
-    origin: Integers
+    start: npt.NDArray[np.int16]
     narrow_bits: int
     certain: int
     height: Vector
     filled: Vector
     open: Vector
     more_bits: npt.NDArray[np.uint64]
-
-    def reached(self, slots: Integers, points: Vector) -> Vector:
-        """Return how many slots the curve fills at real points of open slots' strips.
-
-        Guarantee: relative error below 2^-42.
-        """
-        ratio = points / self.std
-        reached: Vector = self.height.take(slots) * np.exp(-0.5 * ratio * ratio)
-        return reached
 
     def exactly_accepted(
         self, slot: int, coin: tuple[int, int], integer: int, part: tuple[int, int]
@@ -103,12 +93,11 @@ def strips_for(std: float) -> Strips:
     spare = [_SLOTS - int((filled + open_).sum())]
     repeats = np.append(open_, spare).astype(np.int64)
     certain = int(filled.sum())
-    origin = np.concatenate(
-        [np.repeat(first, filled.astype(np.int64)), np.repeat(np.append(first, 0), repeats)]
-    )
+    unit = first >> narrow
+    start = [np.repeat(unit, filled.astype(np.int64)), np.repeat(np.append(unit, 0), repeats)]
     return Strips(
         std=std,
-        origin=origin,
+        start=np.concatenate(start).astype(np.int16),
         narrow_bits=narrow,
         certain=certain,
         height=np.repeat(np.append(scale * np.exp2(bits), 0.0), repeats),

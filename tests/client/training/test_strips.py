@@ -4,17 +4,23 @@ import mpmath
 import numpy as np
 import pytest
 
+from cordon_client.training import loops
 from cordon_client.training.strips import REACH, SLOT_BITS, strips_for
 from cordon_common.privacy.sensitivity import NOISE_REACH
 
 STDS = [0.02, 0.3, 1.0, 7.5, 655.36, 1.7e5, 2.0**27, 3e9, 2.0**57]
 
 
+def origins(table):
+    """The first integer of every slot's strip, int64 [2^16]."""
+    return table.start.astype(np.int64) << table.narrow_bits
+
+
 def by_strip(std):
     """(first integer, m, slots certain, slots open, K·2^m) of every strip, the spare slots apart."""
     table = strips_for(std)
     first, at, open_ = np.unique(
-        table.origin[table.certain :][table.height > 0], return_index=True, return_counts=True
+        origins(table)[table.certain :][table.height > 0], return_index=True, return_counts=True
     )
     kept = np.flatnonzero(table.height > 0)[at]
     bits = table.narrow_bits + table.more_bits[kept].astype(np.int64)
@@ -33,8 +39,8 @@ def test_strips_lie_side_by_side_and_cover_what_the_account_assumes(std):
 @pytest.mark.parametrize("std", STDS)
 def test_the_table_holds_each_strips_slots_and_no_others(std):
     table, first, _, filled, open_, _ = by_strip(std)
-    assert table.origin.size == 2**SLOT_BITS
-    starts, counts = np.unique(table.origin[: table.certain], return_counts=True)
+    assert table.start.size == 2**SLOT_BITS
+    starts, counts = np.unique(origins(table)[: table.certain], return_counts=True)
     certain = dict(zip(starts.tolist(), counts.tolist(), strict=True))
     assert [certain.get(k, 0) for k in first.tolist()] == filled.tolist()
     spare = int((table.height == 0).sum())
@@ -61,8 +67,8 @@ def test_the_curve_in_float64_is_within_its_stated_error(std):
     table = strips_for(std)
     rng = np.random.default_rng(0)
     slots = np.flatnonzero(table.height > 0)[rng.integers(0, (table.height > 0).sum(), 400)]
-    points = table.origin[table.certain :][slots] + rng.random(400) * 2.0**table.narrow_bits
-    found = table.reached(slots, points)
+    points = origins(table)[table.certain :][slots] + rng.random(400) * 2.0**table.narrow_bits
+    found = [loops.reached(table, slot, point) for slot, point in zip(slots, points, strict=True)]
     with mpmath.workdps(60):
         for slot, x, value in zip(slots, points, found, strict=True):
             ratio = mpmath.mpf(float(x)) / mpmath.mpf(std)
@@ -80,7 +86,7 @@ def test_the_slow_decision_is_the_curve_in_sixty_digits():
     rng = np.random.default_rng(3)
     for slot in rng.integers(0, table.open.size, 60):
         coin, part = (int.from_bytes(rng.bytes(40), "big") for _ in range(2))
-        integer = int(table.origin[table.certain + slot])
+        integer = int(origins(table)[table.certain + slot])
         with mpmath.workdps(80):
             x = mpmath.mpf(integer) - 0.5 + mpmath.mpf(part) / mpmath.mpf(2) ** 320
             height = mpmath.mpf(float(table.height[slot]))
