@@ -27,13 +27,13 @@ class Network(PatientModel):
         self, widths: tuple[int, ...], dtype: torch.dtype, linear: type[nn.Linear] = nn.Linear
     ) -> None:
         super().__init__()
-        self._dtype = dtype
+        self.input_dtype = dtype
         self.layers = nn.ModuleList(linear(a, b, dtype=dtype) for a, b in pairwise(widths))
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return the outputs of the last layer, [records, outputs]."""
         aligned = isinstance(self.layers[0], AlignedLinear)
-        values = aligned_rows(inputs, self._dtype) if aligned else inputs.to(self._dtype)
+        values = aligned_rows(inputs, self.input_dtype) if aligned else inputs.to(self.input_dtype)
         for layer in self.layers[:-1]:
             values = torch.tanh(layer(values))
         outputs: torch.Tensor = self.layers[-1](values)

@@ -96,7 +96,8 @@ def private_step(case: Case) -> Callable[[], None]:
     engine = engine_for(model, clip_norm=1.0)
     records = len(case.batch.labels)
     ones = torch.ones(records, dtype=torch.float64)
-    block = PatientBlock(case.batch.inputs.double(), case.batch.labels.double(), ones, 1)
+    inputs = case.batch.inputs.to(model.input_dtype)
+    block = PatientBlock(inputs, case.batch.labels.double(), ones, 1)
     gamma = 2.0**GRID_BITS
     scale = LEARNING_RATE / records / gamma
 

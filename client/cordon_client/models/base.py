@@ -6,12 +6,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+import torch
 from torch import nn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import torch
 
     Aux = Mapping[str, torch.Tensor] | None
     """Randomness of a step (dropout masks, latents), drawn by the engine, one row per record."""
@@ -23,7 +22,9 @@ NORMALS = "normals"
 
 @dataclass(frozen=True)
 class Batch:
-    """Records as tensors: inputs float64 [records, …]; labels float64 [records], 0.0 or 1.0."""
+    """Records as tensors: inputs [records, …], float64 or rounded to the model's `input_dtype`;
+    labels float64 [records], 0.0 or 1.0.
+    """  # noqa: D205 - one sentence
 
     inputs: torch.Tensor
     labels: torch.Tensor
@@ -49,6 +50,9 @@ class PatientModel(nn.Module, ABC):
 
     Takes and returns float64; what it computes in between may be float32.
     """
+
+    input_dtype: torch.dtype = torch.float32
+    """What the model rounds its inputs to before it computes anything of them."""
 
     normals: int = 0
     """Standard Gaussian values that the loss of a record asks for."""

@@ -25,14 +25,14 @@ class FeedForward(PatientModel):
 
     def __init__(self, widths: list[int], *, dtype: torch.dtype = torch.float64) -> None:
         super().__init__()
-        self._dtype = dtype
+        self.input_dtype = dtype
         self.layers = nn.ModuleList(
             AlignedLinear(fan_in, fan_out, dtype=dtype) for fan_in, fan_out in pairwise(widths)
         )
 
     def logits(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return the log-odds of the positive label, [records]."""
-        values = aligned_rows(inputs, self._dtype)
+        values = aligned_rows(inputs, self.input_dtype)
         last = len(self.layers) - 1
         for index, layer in enumerate(self.layers):
             values = layer(values)
@@ -53,13 +53,13 @@ class FeedForward(PatientModel):
         aux: Aux = None,  # noqa: ARG002 - draws nothing
     ) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Return (input, gradient of the output) of every layer, as `Analytic` asks."""
-        given = [aligned_rows(batch.inputs, self._dtype)]
+        given = [aligned_rows(batch.inputs, self.input_dtype)]
         layers = [cast("AlignedLinear", layer) for layer in self.layers]
         for layer in layers[:-1]:
             given.append(torch.tanh_(layer(given[-1])))
         logits = layers[-1](given[-1]).squeeze(-1).double()
         excess = logits.sigmoid_().sub_(batch.labels).mul_(weights)
-        gradients = [excess.to(self._dtype).unsqueeze(1)]
+        gradients = [excess.to(self.input_dtype).unsqueeze(1)]
         for layer, values in zip(layers[:0:-1], given[:0:-1], strict=True):
             slope = values.square().neg_().add_(1.0)
             gradients.append(layer.backward_of(gradients[-1]).mul_(slope))

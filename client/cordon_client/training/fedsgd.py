@@ -98,7 +98,7 @@ class PatientSums:
         self._rows = block_rows(study, model.block_rows)
         _check_size(tensors, cap, self._rows)
         self._patients = tensors.n_patients
-        self._index = PatientIndex(tensors, cap=cap)
+        self._index = PatientIndex(tensors, cap=cap, dtype=model.input_dtype)
         self._sampling = study.training.sampling
         self._model = model
         self._flat = FlatWeights(model)

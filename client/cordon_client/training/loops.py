@@ -30,6 +30,8 @@ GRID_LIMIT = 2.0**62
 PLACE_BITS = 48
 """Lowest bits of a word: the place within the strip, if that many are enough."""
 
+REJECTED, ACCEPTED, IN_DOUBT = 0, 1, 2
+
 _SLOT_SHIFT = np.uint64(PLACE_BITS)
 _ONE = np.uint64(1)
 _UNIT = 2.0**-64
@@ -93,12 +95,37 @@ def reached(strips: Strips, slot: Integer, point: float) -> float:
 
 @_compiled
 def proposed(strips: Strips, slot: Integer, place: np.uint64, more: np.uint64) -> Integer:
-    """Return the integer that an open slot proposes; the strip's further bits come from `more`."""
+    """Return the integer that a slot proposes; further bits of a wide strip come from `more`."""
     narrow, open_slot = np.uint64(strips.narrow_bits), slot - strips.certain
-    low = place & ((_ONE << narrow) - _ONE)
+    draw = np.int64(strips.start[slot]) << strips.narrow_bits
+    draw += np.int64(place & ((_ONE << narrow) - _ONE))
+    if open_slot < 0:
+        return draw
     # shifted twice, since a shift by 64 is not defined
     high = (more >> _ONE) >> (np.uint64(63) - strips.more_bits[open_slot])
-    return (np.int64(strips.start[slot]) << strips.narrow_bits) + np.int64(low + (high << narrow))
+    return draw + np.int64(high << narrow)
+
+
+@_compiled
+def _judged(
+    strips: Strips,
+    word: np.uint64,
+    place: np.uint64,
+    coin: np.uint64,
+    part: np.uint64,
+    more: np.uint64,
+) -> int:
+    """Say whether a proposal is accepted, as far as float64 and the bits drawn so far can tell."""
+    slot = np.int64(word >> _SLOT_SHIFT)
+    open_slot = slot - strips.certain
+    if open_slot < 0:
+        return ACCEPTED
+    asked = strips.filled[open_slot] + (coin * _UNIT) * strips.open[open_slot]
+    point = (proposed(strips, slot, place, more) - 0.5) + part * _UNIT
+    curve = reached(strips, open_slot, point)
+    if abs(asked - curve) <= _MARGIN * asked + _UNSEEN:
+        return IN_DOUBT
+    return ACCEPTED if asked < curve else REJECTED
 
 
 @_compiled
@@ -110,24 +137,28 @@ def settle(
     still_open: Integers,
     fresh: Words,
 ) -> tuple[int, int]:
-    """Decide open slots up to one that asks for more bits: (decided, rejected among them).
+    """Decide open slots up to one that asks for more bits: (decided, left over among them).
 
-    Adds the draw where it is accepted; moves the places of the rejected ones to the front of
-    `still_open`. fresh: uint64 [n, 3], coin, point within the integer's cell and further place.
+    Adds the draw where it is accepted. A rejected place takes the next spare proposal; those that
+    find none move to the front of `still_open`. fresh: uint64 [n + spare, 5]; a row holds coin,
+    point within the integer's cell and further place of a proposal, and, read of spare ones only,
+    its word and place. What the proposal in doubt is made of is in `words`, `places` and its row.
     """
-    rejected = 0
+    spare, left = still_open.size, 0
     for j in range(still_open.size):
         i = still_open[j]
-        slot = np.int64(words[i] >> _SLOT_SHIFT)
-        integer = proposed(strips, slot, places[i], fresh[j, 2])
-        slot -= strips.certain
-        asked = strips.filled[slot] + (fresh[j, 0] * _UNIT) * strips.open[slot]
-        curve = reached(strips, slot, (integer - 0.5) + fresh[j, 1] * _UNIT)
-        if abs(asked - curve) <= _MARGIN * asked + _UNSEEN:
-            return j, rejected
-        if asked < curve:
-            values[i] += integer
+        verdict = _judged(strips, words[i], places[i], fresh[j, 0], fresh[j, 1], fresh[j, 2])
+        while verdict == REJECTED and spare < len(fresh):
+            words[i], places[i] = fresh[spare, 3], fresh[spare, 4]
+            for k in range(3):
+                fresh[j, k] = fresh[spare, k]
+            spare += 1
+            verdict = _judged(strips, words[i], places[i], fresh[j, 0], fresh[j, 1], fresh[j, 2])
+        if verdict == IN_DOUBT:
+            return j, left
+        if verdict == ACCEPTED:
+            values[i] += proposed(strips, np.int64(words[i] >> _SLOT_SHIFT), places[i], fresh[j, 2])
         else:
-            still_open[rejected] = i
-            rejected += 1
-    return still_open.size, rejected
+            still_open[left] = i
+            left += 1
+    return still_open.size, left

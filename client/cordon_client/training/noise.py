@@ -29,6 +29,7 @@ _LARGEST_STD = 2.0**57
 """Noise reaches at most 37 standard deviations: below `loops.GRID_LIMIT`."""
 
 _MORE_WORDS = 4
+_MORE_PROPOSALS = 8
 
 
 def release(
@@ -150,7 +151,10 @@ class NoiseSource:
         """Finish the proposals at open places: add the accepted ones, return the others' places."""
         if not open_.size:
             return open_
-        fresh = self._stream.take(3 * open_.size).reshape(-1, 3)
+        spare = 5 * open_.size // 8 + _MORE_PROPOSALS  # about half are rejected
+        fresh = self._stream.take(5 * (open_.size + spare)).reshape(-1, 5)
+        if not self._further_places:
+            fresh[:, 4] = fresh[:, 3]
         decided, rejected = loops.settle(values, words, places, self._strips, open_, fresh)
         left = open_[:rejected].copy()
         if decided == open_.size:

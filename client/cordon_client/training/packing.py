@@ -32,7 +32,7 @@ _FEWEST_ROWS = 32
 class PatientBlock:
     """Some patients, padded to [patients, slots] records.
 
-    inputs: float64 [patients · slots, …]; labels: float64 [patients · slots];
+    inputs: float64 or float32 [patients · slots, …]; labels: float64 [patients · slots];
     weights: float64 [patients · slots], 1 / (records of the patient), 0 for padding.
     """
 
@@ -68,7 +68,12 @@ def block_rows(study: Study, most: int) -> int:
 
 
 def patient_blocks(
-    tensors: Tensors, taking_part: npt.NDArray[np.bool_], *, cap: int, rows: int
+    tensors: Tensors,
+    taking_part: npt.NDArray[np.bool_],
+    *,
+    cap: int,
+    rows: int,
+    dtype: torch.dtype = torch.float64,
 ) -> Iterator[PatientBlock]:
     """Yield blocks of about `rows` records that hold every patient taking part exactly once.
 
@@ -76,14 +81,15 @@ def patient_blocks(
 
     Guarantee: as `PatientIndex.blocks`.
     """
-    return PatientIndex(tensors, cap=cap).blocks(taking_part, rows=rows)
+    return PatientIndex(tensors, cap=cap, dtype=dtype).blocks(taking_part, rows=rows)
 
 
 class PatientIndex:
     """Where each patient's records are: looked up once, used for every draw."""
 
-    def __init__(self, tensors: Tensors, *, cap: int) -> None:
-        self._tensors = tensors
+    def __init__(self, tensors: Tensors, *, cap: int, dtype: torch.dtype = torch.float64) -> None:
+        """Look up every patient's records; dtype: of the blocks' inputs, the model's own."""
+        self._tensors, self._dtype = tensors, dtype
         self._order = np.argsort(tensors.patients, kind="stable")
         records_of = np.bincount(tensors.patients, minlength=tensors.n_patients)
         self._first = np.cumsum(records_of) - records_of
@@ -108,6 +114,7 @@ class PatientIndex:
                     self._first[chosen],
                     self._used[chosen],
                     (per_block, slots),
+                    self._dtype,
                 )
 
 
@@ -117,21 +124,21 @@ def _block(
     first: npt.NDArray[np.int64],
     used: npt.NDArray[np.int64],
     shape: tuple[int, int],
+    dtype: torch.dtype,
 ) -> PatientBlock:
     places, slots = shape
     slot = np.arange(slots)
     present = slot[None, :] < used[:, None]
     records = order[(first[:, None] + slot[None, :])[present]]
     target = np.flatnonzero(present.ravel())
-    inputs = np.zeros((places * slots, *tensors.inputs.shape[1:]))
+    inputs = torch.zeros((places * slots, *tensors.inputs.shape[1:]), dtype=dtype)
     labels = np.zeros(places * slots)
     weights = np.zeros(places * slots)
-    inputs[target] = tensors.inputs[records]
+    # rounded once, before it goes to a device; from numpy, values out of range would warn
+    inputs[torch.from_numpy(target)] = torch.from_numpy(tensors.inputs[records]).to(dtype)
     labels[target] = tensors.labels[records]
     weights[target] = np.repeat(1.0 / used, used)
-    return PatientBlock(
-        torch.from_numpy(inputs), torch.from_numpy(labels), torch.from_numpy(weights), slots
-    )
+    return PatientBlock(inputs, torch.from_numpy(labels), torch.from_numpy(weights), slots)
 
 
 def _next_power_of_two(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

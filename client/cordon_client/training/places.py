@@ -43,7 +43,7 @@ def check_places(
     device = next(model.parameters()).device
     for slots in _kinds(cap):
         patients = max(1, rows // slots)
-        block = _invented(patients * slots, inputs, slots).on(device)
+        block = _invented(patients * slots, inputs, slots, model.input_dtype).on(device)
         aux = draw_aux(model, patients * slots, device)
         engine.add_clipped_sum(_zeros(model), block, aux)
         first = engine.per_patient(block, aux)
@@ -62,11 +62,13 @@ def _kinds(cap: int) -> Iterator[int]:
     yield slots
 
 
-def _invented(records: int, inputs: int, slots: int) -> PatientBlock:
+def _invented(records: int, inputs: int, slots: int, dtype: torch.dtype) -> PatientBlock:
     generator = torch.Generator().manual_seed(records)
     values = torch.randn(records, inputs + 1, dtype=torch.float64, generator=generator)
     weights = torch.full((records,), 1.0 / slots, dtype=torch.float64)
-    return PatientBlock(values[:, 1:].contiguous(), (values[:, 0] > 0).double(), weights, slots)
+    return PatientBlock(
+        values[:, 1:].to(dtype).contiguous(), (values[:, 0] > 0).double(), weights, slots
+    )
 
 
 def _moved(block: PatientBlock, aux: Aux, shift: int) -> tuple[PatientBlock, Aux]:

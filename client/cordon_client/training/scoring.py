@@ -52,7 +52,11 @@ def patient_scores(
     everyone = np.ones(tensors.n_patients, dtype=np.bool_)
     scores, labels = [np.empty(0)], [np.empty(0)]
     for block in patient_blocks(
-        tensors, everyone, cap=study.cohort.max_records_per_patient, rows=model.block_rows
+        tensors,
+        everyone,
+        cap=study.cohort.max_records_per_patient,
+        rows=model.block_rows,
+        dtype=model.input_dtype,
     ):
         with torch.no_grad():
             score = torch.nan_to_num(model.scores(block.inputs), nan=0.0)
