@@ -6,7 +6,6 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from benchmarks.dp_step.timing import interleaved
@@ -15,6 +14,7 @@ from cordon_client.models.flat import FlatWeights
 from cordon_client.training.engines import engine_for
 from cordon_client.training.noise import release_over
 from cordon_client.training.packing import PatientBlock
+from cordon_client.training.workspace import zeros
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,7 +102,7 @@ def private_step(case: Case) -> Callable[[], None]:
     scale = LEARNING_RATE / records / gamma
 
     def step() -> None:
-        total = np.zeros(flat.size)
+        total = zeros(flat.size)
         engine.add_clipped_sum(torch.from_numpy(total), block, case.aux)
         std = NOISE_MULTIPLIER * gamma
         flat.step(release_over(total, grid_per_unit=gamma, noise_std_grid=std), scale)

@@ -53,6 +53,8 @@ class AlignedLinear(nn.Linear):
 
     def backward_of(self, gradient: torch.Tensor) -> torch.Tensor:
         """Return gradient · weight, [rows, inputs]: the gradient of the input, every row alike."""
+        if self.out_features == 1:
+            return gradient * self.weight  # elementwise: nothing that could depend on the place
         product = functional.linear(aligned_rows(gradient), self._padded_weight().mT)
         return product[..., : self.in_features] if self._padding[1] else product
 

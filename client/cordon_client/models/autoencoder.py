@@ -89,4 +89,4 @@ class LabelledAutoencoder(PatientModel):
 
 def _slope(tanh: torch.Tensor) -> torch.Tensor:
     """Return the derivative of tanh where it has these values."""
-    return tanh.square().neg_().add_(1.0)
+    return torch.rsub(tanh.square(), 1.0)

@@ -61,7 +61,7 @@ class FeedForward(PatientModel):
         excess = logits.sigmoid_().sub_(batch.labels).mul_(weights)
         gradients = [excess.to(self.input_dtype).unsqueeze(1)]
         for layer, values in zip(layers[:0:-1], given[:0:-1], strict=True):
-            slope = values.square().neg_().add_(1.0)
+            slope = torch.rsub(values.square(), 1.0)
             gradients.append(layer.backward_of(gradients[-1]).mul_(slope))
         return list(zip(given, reversed(gradients), strict=True))
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 
 from cordon_client.models.base import Analytic, Batch
+from cordon_client.training import reductions
 from cordon_client.training.layers import RULES
 from cordon_client.training.products import ProductTerms
 from cordon_client.training.workspace import Workspace
@@ -90,10 +91,9 @@ class OneBackward:
         with torch.no_grad():
             terms = self._terms(traces, block.patients)
             factor = clip_factors(terms, clip_norm=self._clip_norm)
-            dropped = None if float(factor.min()) > 0.0 else factor == 0.0
             pieces = iter(torch.split_with_sizes(total, self._sizes))
             for trace, term in zip(self._traces, terms, strict=True):
-                term.add_to([next(pieces) for _ in range(trace.parameters)], factor, dropped)
+                term.add_to([next(pieces) for _ in range(trace.parameters)], factor)
 
     def per_patient(self, block: PatientBlock, aux: Aux = None) -> list[torch.Tensor]:
         """Return what must depend on a patient alone, to the bit, each [patients, …].
@@ -142,13 +142,11 @@ def clip_factors(terms: Sequence[Terms], *, clip_norm: float) -> torch.Tensor:
     """
     slack = 4.0 * sum(term.roundings for term in terms) * _UNIT_ROUNDOFF
     square = _total([term.square for term in terms])
-    if all(term.mass_square is term.square for term in terms):
-        bound = square * (1.0 + slack)  # one row per patient: nothing cancels
-    else:
+    mass_square = square
+    if any(term.mass_square is not term.square for term in terms):
         mass_square = _total([term.mass_square for term in terms])
-        bound = torch.maximum(square + slack * mass_square, mass_square / CANCELLATION_LIMIT**2)
-    factor = (clip_norm * _ROUND_DOWN / bound.sqrt_()).clamp_(max=1.0)
-    return factor.nan_to_num_(nan=0.0)
+    bounds = clip_norm * _ROUND_DOWN, CANCELLATION_LIMIT**2
+    return reductions.factors(square, mass_square, slack, bounds)
 
 
 def _total(parts: list[torch.Tensor]) -> torch.Tensor:

@@ -20,6 +20,7 @@ from cordon_client.training.packing import PatientIndex, block_rows
 from cordon_client.training.places import check_places
 from cordon_client.training.randomness import draw_aux
 from cordon_client.training.sampling import draw_patients
+from cordon_client.training.workspace import zeros
 from cordon_common.errors import SystemFault
 from cordon_common.privacy.schedule import gradient_grid
 from cordon_common.privacy.sensitivity import FLOAT_SLACK, MAX_PATIENTS
@@ -130,8 +131,7 @@ class PatientSums:
             ProtocolError: PR008 when the weights do not fit the model.
         """
         taking_part = draw_patients(self._patients, self._sampling)
-        # not from torch: glibc does not find aligned memory again for a request of the same size
-        total = torch.from_numpy(np.zeros(self._flat.size)).to(self._device)
+        total = torch.from_numpy(zeros(self._flat.size)).to(self._device)
         with self._one_at_a_time:
             self._flat.load(weights)
             for block in self._index.blocks(taking_part, rows=self._rows):

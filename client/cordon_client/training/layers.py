@@ -15,13 +15,12 @@ from torch.nn import functional
 
 from cordon_client.models.aligned import AlignedLinear
 from cordon_client.training.products import (
-    WIDENED_VALUES,
     ProductTerms,
     convolution_products,
     sequence_products,
-    without,
     worth_writing,
 )
+from cordon_client.training.reductions import add_outer, add_weighted, outer_squares, without
 from cordon_common.errors import ProtocolError
 
 if TYPE_CHECKING:
@@ -41,12 +40,10 @@ class Terms(Protocol):
     mass_square: torch.Tensor
     roundings: int
 
-    def add_to(
-        self, totals: Sequence[torch.Tensor], factor: torch.Tensor, dropped: torch.Tensor | None
-    ) -> None:
+    def add_to(self, totals: Sequence[torch.Tensor], factor: torch.Tensor) -> None:
         """Add Σ factor_p · gradient_p to one flat float64 vector per parameter, in module order.
 
-        dropped: patients whose rows may hold NaN or infinity and count as zero; None if nobody.
+        A patient with a factor of 0 counts as zero, whose rows may hold NaN or infinity.
         """
         ...
 
@@ -59,41 +56,25 @@ class OuterTerms:
 
     def __init__(self, a: torch.Tensor, g: torch.Tensor, *, bias: bool) -> None:
         """Take a [P, S, in] and g [P, S, out]; what is computed of them is float64."""
-        self._a, self._g, self._bias = a, g.double(), bias
-        steps, fan_in, fan_out = a.shape[1], a.shape[2], g.shape[2]
-        a_square = square_norms(a) + float(bias)
-        g_square = square_norms(self._g)
-        terms = a_square * g_square
+        (patients, steps, fan_in), fan_out = a.shape, g.shape[2]
+        self._rows, self._gradients, self._bias = a.flatten(0, 1), g.flatten(0, 1), bias
+        terms = outer_squares(self._rows, self._gradients, bias=bias)
         if steps == 1:
-            self.square = self.mass_square = terms.squeeze(1)
+            self.square = self.mass_square = terms
             self.roundings = fan_in + fan_out + 8
             return
-        self.mass_square = terms.sqrt().sum(dim=1).square()
+        self.mass_square = terms.sqrt_().view(patients, steps).sum(dim=1).square_()
         self.roundings = fan_in + fan_out + steps**2 + 8
-        a, g = a.double(), self._g
+        a, g = a.double(), g.double()
         self.square = ((torch.bmm(a, a.mT) + float(bias)) * torch.bmm(g, g.mT)).sum(dim=(1, 2))
 
-    def add_to(
-        self, totals: Sequence[torch.Tensor], factor: torch.Tensor, dropped: torch.Tensor | None
-    ) -> None:
+    def add_to(self, totals: Sequence[torch.Tensor], factor: torch.Tensor) -> None:
         """Add [Σ c g aᵀ, Σ c g]."""
-        a, g = without(self._a, dropped), without(self._g, dropped)
-        rows, gradients = a.flatten(0, 1), g.flatten(0, 1)
-        weights = factor.repeat_interleave(a.shape[1]) if a.shape[1] > 1 else factor
+        steps = len(self._rows) // len(factor)
+        weights = factor.repeat_interleave(steps) if steps > 1 else factor
+        add_outer(totals[0], self._rows, self._gradients, weights)
         if self._bias:
-            totals[1].addmv_(gradients.mT, weights)
-        column = weights.unsqueeze(1)
-        weigh_inputs = rows.shape[1] < gradients.shape[1]  # the narrower side takes the factor
-        if not weigh_inputs:
-            gradients = gradients * column
-        matrix = totals[0].view(gradients.shape[1], -1)
-        some = max(1, WIDENED_VALUES // rows.shape[0])
-        pairs = [(matrix, rows)]
-        if some < rows.shape[1]:
-            pairs = list(zip(torch.split(matrix, some, 1), torch.split(rows, some, 1), strict=True))
-        for columns, inputs in pairs:
-            wide = inputs.double()
-            columns.addmm_(gradients.mT, wide * column if weigh_inputs else wide)
+            add_weighted(totals[1], self._gradients, weights)
 
 
 class WrittenTerms:
@@ -107,12 +88,10 @@ class WrittenTerms:
         self.mass_square = torch.linalg.vector_norm(stacked, dim=2).sum(dim=1).square()
         self.roundings = stacked.shape[1] + stacked.shape[2] + 4
 
-    def add_to(
-        self, totals: Sequence[torch.Tensor], factor: torch.Tensor, dropped: torch.Tensor | None
-    ) -> None:
+    def add_to(self, totals: Sequence[torch.Tensor], factor: torch.Tensor) -> None:
         """Add the weighted sum over patients of every parameter's gradient."""
         for total, part in zip(totals, self._sums, strict=True):
-            total.add_(_weigh(part, factor, dropped).sum(dim=0))
+            total.add_(_weigh(part, factor).sum(dim=0))
 
 
 class LookupTerms:
@@ -126,23 +105,10 @@ class LookupTerms:
         self.mass_square = torch.linalg.vector_norm(g, dim=2).sum(dim=1).square()
         self.roundings = g.shape[2] + g.shape[1] ** 2 + 4
 
-    def add_to(
-        self, totals: Sequence[torch.Tensor], factor: torch.Tensor, dropped: torch.Tensor | None
-    ) -> None:
+    def add_to(self, totals: Sequence[torch.Tensor], factor: torch.Tensor) -> None:
         """Add to the table's gradient, [entries, width]."""
-        g = _weigh(self._g, factor, dropped)
+        g = _weigh(self._g, factor)
         totals[0].view(-1, g.shape[2]).index_add_(0, self._rows.flatten(), g.flatten(0, 1))
-
-
-def square_norms(rows: torch.Tensor) -> torch.Tensor:
-    """Return |row|² in float64 over the last axis of [P, S, width]."""
-    # a dot product would write all squares down first
-    if rows.numel() <= WIDENED_VALUES:
-        norm: torch.Tensor = torch.linalg.vector_norm(rows, dim=-1, dtype=torch.float64)
-        return norm.square_()
-    parts = torch.split(rows, max(1, WIDENED_VALUES * rows.shape[0] // rows.numel()))
-    norms = [torch.linalg.vector_norm(part, dim=-1, dtype=torch.float64) for part in parts]
-    return torch.cat(norms).square_()
 
 
 def sum_of_squares(parts: list[torch.Tensor]) -> torch.Tensor:
@@ -150,10 +116,8 @@ def sum_of_squares(parts: list[torch.Tensor]) -> torch.Tensor:
     return torch.stack([part.flatten(1).square().sum(dim=1) for part in parts]).sum(dim=0)
 
 
-def _weigh(
-    values: torch.Tensor, factor: torch.Tensor, dropped: torch.Tensor | None
-) -> torch.Tensor:
-    return without(values, dropped) * factor.view(-1, *[1] * (values.dim() - 1))
+def _weigh(values: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    return without(values, factor) * factor.view(-1, *[1] * (values.dim() - 1))
 
 
 def _linear(

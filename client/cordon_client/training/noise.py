@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cordon_client.training import loops
+from cordon_client.training import noise_loops
 from cordon_client.training.csprng import WordStream
 from cordon_client.training.strips import strips_for
 from cordon_common.errors import SystemFault
@@ -26,7 +26,7 @@ _CHUNK = 16_384
 """Values that are encoded, drawn for and settled at a time: all of it stays in the cache."""
 
 _LARGEST_STD = 2.0**57
-"""Noise reaches at most 37 standard deviations: below `loops.GRID_LIMIT`."""
+"""Noise reaches at most 37 standard deviations: below `noise_loops.GRID_LIMIT`."""
 
 _MORE_WORDS = 4
 _MORE_PROPOSALS = 8
@@ -64,7 +64,7 @@ def release_over(
     for start in range(0, vector.size, _CHUNK):
         data = vector[start : start + _CHUNK]
         chunk = steps[: data.size]
-        if not loops.encode(data, grid_per_unit, chunk):
+        if not noise_loops.encode(data, grid_per_unit, chunk):
             raise SystemFault("SY041")
         rejected.append(source.propose(chunk) + start)
         released[start : start + _CHUNK] = chunk
@@ -79,7 +79,7 @@ def encode_grid(vector: npt.NDArray[np.float64], *, grid_per_unit: float) -> npt
         SystemFault: SY041 when a value is not finite or beyond ±2^62 grid steps.
     """
     steps = np.empty(vector.shape, dtype=np.int64)
-    if not loops.encode(vector, grid_per_unit, steps):
+    if not noise_loops.encode(vector, grid_per_unit, steps):
         raise SystemFault("SY041")
     return steps
 
@@ -113,7 +113,7 @@ class NoiseSource:
         if not 0 < std <= _LARGEST_STD:
             raise SystemFault("SY041")
         self._strips, self._stream = strips_for(std), WordStream()
-        self._further_places = self._strips.narrow_bits > loops.PLACE_BITS
+        self._further_places = self._strips.narrow_bits > noise_loops.PLACE_BITS
         self._words = np.empty(0, dtype=np.uint64)
         self._still_open = np.empty(0, dtype=np.int64)
 
@@ -144,7 +144,7 @@ class NoiseSource:
         words = self._words[: values.size]
         self._stream.fill(words)
         places = self._stream.take(words.size) if self._further_places else words
-        count = loops.propose(values, words, places, self._strips, self._still_open)
+        count = noise_loops.propose(values, words, places, self._strips, self._still_open)
         return self._settle(values, words, places, self._still_open[:count])
 
     def _settle(self, values: Integers, words: Words, places: Words, open_: Integers) -> Integers:
@@ -155,7 +155,7 @@ class NoiseSource:
         fresh = self._stream.take(5 * (open_.size + spare)).reshape(-1, 5)
         if not self._further_places:
             fresh[:, 4] = fresh[:, 3]
-        decided, rejected = loops.settle(values, words, places, self._strips, open_, fresh)
+        decided, rejected = noise_loops.settle(values, words, places, self._strips, open_, fresh)
         left = open_[:rejected].copy()
         if decided == open_.size:
             return left
@@ -168,9 +168,9 @@ class NoiseSource:
 
     def _slowly(self, word: int, place: int, fresh: Words) -> int | None:
         """Decide a proposal by more bits of its coin and point: its integer, None if rejected."""
-        slot = word >> loops.PLACE_BITS
+        slot = word >> noise_loops.PLACE_BITS
         coin, part = (_continued(int(bits), self._stream) for bits in fresh[:2])
-        integer = int(loops.proposed(self._strips, slot, np.uint64(place), fresh[2]))
+        integer = int(noise_loops.proposed(self._strips, slot, np.uint64(place), fresh[2]))
         accepted = self._strips.exactly_accepted(slot - self._strips.certain, coin, integer, part)
         return integer if accepted else None
 

@@ -60,7 +60,7 @@ class PerRecordHooks:
             terms = WrittenTerms([row.double() for row in rows])
             factor = clip_factors([terms], clip_norm=self._clip_norm)
             sizes = [parameter.numel() for parameter in self._model.parameters()]
-            terms.add_to(torch.split(total, sizes), factor, factor == 0.0)
+            terms.add_to(torch.split(total, sizes), factor)
 
     def _rows(self, parameter: torch.nn.Parameter) -> torch.Tensor:
         rows = getattr(parameter, "grad_sample", None)

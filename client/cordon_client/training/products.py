@@ -7,16 +7,16 @@ product costs nothing in sensitivity; its norm and the sum over patients are flo
 
 from __future__ import annotations
 
-from itertools import cycle
 from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.grad import conv1d_weight
 
 from cordon_client.models.aligned import aligned_rows
+from cordon_client.training.reductions import add_weighted, square_norms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from torch import nn
 
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 _WRITTEN_VALUES = 2**23
 """Products of a block are written out up to this many values, even where Gram matrices are smaller."""
 
-WIDENED_VALUES = 2**16
-"""So many values are widened to float64 at a time: they stay in the cache."""
-
 
 class ProductTerms:
     """Gradients [P, …] as computed, and those of a bias, [P, out], if there is one."""
@@ -35,12 +32,11 @@ class ProductTerms:
     def __init__(self, products: torch.Tensor, bias: torch.Tensor | None) -> None:
         """Take what was computed, float32 or float64."""
         self._products = products.flatten(1)
-        self._bias = None if bias is None else bias.double()
-        norms = [torch.linalg.vector_norm(part, dim=1) for part in self._widened(None)]
-        self.square = torch.cat(norms).square_()
+        self._bias = bias
+        self.square = square_norms(self._products)
         self.roundings = self._products.shape[1] + 8
         if self._bias is not None:
-            self.square += torch.linalg.vecdot(self._bias, self._bias)
+            self.square += square_norms(self._bias)
             self.roundings += self._bias.shape[1]
         self.mass_square = self.square  # a written vector is one term: nothing cancels
 
@@ -49,37 +45,11 @@ class ProductTerms:
         """What is clipped and added as it stands, each [P, …]."""
         return [self._products] if self._bias is None else [self._products, self._bias]
 
-    def add_to(
-        self, totals: Sequence[torch.Tensor], factor: torch.Tensor, dropped: torch.Tensor | None
-    ) -> None:
+    def add_to(self, totals: Sequence[torch.Tensor], factor: torch.Tensor) -> None:
         """Add [Σ c G, Σ c g]."""
-        start = 0
-        for part in self._widened(dropped):
-            totals[0].addmv_(part.mT, factor[start : start + len(part)])
-            start += len(part)
+        add_weighted(totals[0], self._products, factor)
         if self._bias is not None:
-            totals[1].addmv_(without(self._bias, dropped).mT, factor)
-
-    def _widened(self, dropped: torch.Tensor | None) -> Iterator[torch.Tensor]:
-        """Yield the products in float64, some patients at a time; dropped ones as zeros.
-
-        A part is good until the next one, which takes its place in the cache.
-        """
-        patients = max(1, WIDENED_VALUES // self._products.shape[1])
-        room = self._products.new_empty(
-            min(patients, len(self._products)), self._products.shape[1], dtype=torch.float64
-        )
-        masks = [None] if dropped is None else torch.split(dropped, patients)
-        for part, mask in zip(torch.split(self._products, patients), cycle(masks), strict=False):
-            wide = room[: len(part)].copy_(part)
-            yield wide if mask is None else wide.masked_fill_(mask[:, None], 0.0)
-
-
-def without(values: torch.Tensor, dropped: torch.Tensor | None) -> torch.Tensor:
-    """Replace dropped patients' values by exact zeros: 0 · NaN would still be NaN."""
-    if dropped is None:
-        return values
-    return values.masked_fill(dropped.view(-1, *[1] * (values.dim() - 1)), 0.0)
+            add_weighted(totals[1], self._bias, factor)
 
 
 def worth_writing(a: torch.Tensor, g: torch.Tensor) -> bool:

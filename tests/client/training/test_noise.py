@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from scipy import stats
 
-from cordon_client.training import csprng, loops, noise
+from cordon_client.training import csprng, noise, noise_loops
 from cordon_client.training.csprng import WordStream
 from cordon_client.training.noise import (
     NoiseSource,
@@ -76,7 +76,7 @@ def test_the_lowest_bits_of_a_draw_are_uniform():
 
 @pytest.mark.parametrize("std", [2.0**57, 2.0**55 * 1.3])
 def test_the_largest_noise_takes_its_places_from_further_words(std):
-    assert strips_for(std).narrow_bits > loops.PLACE_BITS
+    assert strips_for(std).narrow_bits > noise_loops.PLACE_BITS
     draws = rounded_gaussian(50_000, std=std)
     assert stats.kstest(draws / std, "norm").pvalue > SURE
     assert stats.chisquare(np.bincount(draws & 63, minlength=64)).pvalue > SURE
@@ -104,12 +104,13 @@ def test_a_coin_on_the_curve_is_decided_by_further_bits(monkeypatch):
 
     class OnTheCurve(WordStream):
         def __init__(self, further):
-            self._answers = iter(
-                [[(strips.certain + slot) << loops.PLACE_BITS], [coin, 0, 0], further, [0] * 4]
-            )
+            word = (strips.certain + slot) << noise_loops.PLACE_BITS
+            self._answers = iter([[word], [coin], further])  # all else is zeros
 
         def fill(self, words):
-            words[:] = np.array(next(self._answers, []), dtype=np.uint64)
+            answer = np.array(next(self._answers, []), dtype=np.uint64)
+            words[:] = 0
+            words[: answer.size] = answer
 
     def decided(further):
         monkeypatch.setattr(noise, "WordStream", lambda: OnTheCurve(further))
@@ -130,8 +131,8 @@ def test_draws_after_one_that_asked_for_more_bits_are_as_good_as_any(monkeypatch
         asked.append(decided < still_open.size)
         return decided, rejected
 
-    settle = loops.settle
-    monkeypatch.setattr(loops, "settle", often_in_doubt)
+    settle = noise_loops.settle
+    monkeypatch.setattr(noise_loops, "settle", often_in_doubt)
     std = 2.0**20
     draws = rounded_gaussian(40_000, std=std)
     assert sum(asked) > 100

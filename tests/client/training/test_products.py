@@ -128,7 +128,7 @@ def test_normalisation_layers_gradients_have_the_same_bits_in_every_place(width,
             for place in range(patients):
                 alone = torch.zeros(patients, dtype=torch.float64)
                 alone[place] = 1.0
-                term.add_to(list(totals[:, place]), alone, None)
+                term.add_to(list(totals[:, place]), alone)
             assert torch.equal(totals, totals[:, :1].expand_as(totals))
 
 

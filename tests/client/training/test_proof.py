@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cordon_client.training import clipping, loops, noise, strips
+from cordon_client.training import clipping, noise, noise_loops, strips
 from cordon_common.privacy import sensitivity
 
 PROOF = Path(noise.__file__).with_name("PROOF.md").read_text(encoding="utf-8")
@@ -31,7 +31,7 @@ def test_the_notes_constants_are_the_codes():
     assert clipping.CANCELLATION_LIMIT == 128
     assert clipping._ROUND_DOWN == 1 - 2.0**-48
     assert sensitivity.FLOAT_SLACK == 2.0**-11
-    assert (loops._MARGIN, loops._UNSEEN) == (2.0**-40, 2.0**-46)
+    assert (noise_loops._MARGIN, noise_loops._UNSEEN) == (2.0**-40, 2.0**-46)
     assert 64 * (noise._MORE_WORDS + 1) == 320
     assert (strips.SLOT_BITS, strips.REACH) == (16, 18.5)
     widest = max(float(strips.strips_for(2.0**k).open.max()) for k in (0, 10, 27, 57))

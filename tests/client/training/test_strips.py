@@ -4,7 +4,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from cordon_client.training import loops
+from cordon_client.training import noise_loops
 from cordon_client.training.strips import REACH, SLOT_BITS, strips_for
 from cordon_common.privacy.sensitivity import NOISE_REACH
 
@@ -68,7 +68,9 @@ def test_the_curve_in_float64_is_within_its_stated_error(std):
     rng = np.random.default_rng(0)
     slots = np.flatnonzero(table.height > 0)[rng.integers(0, (table.height > 0).sum(), 400)]
     points = origins(table)[table.certain :][slots] + rng.random(400) * 2.0**table.narrow_bits
-    found = [loops.reached(table, slot, point) for slot, point in zip(slots, points, strict=True)]
+    found = [
+        noise_loops.reached(table, slot, point) for slot, point in zip(slots, points, strict=True)
+    ]
     with mpmath.workdps(60):
         for slot, x, value in zip(slots, points, found, strict=True):
             ratio = mpmath.mpf(float(x)) / mpmath.mpf(std)

@@ -1,19 +1,18 @@
-"""The loops over single draws of the noise, compiled to machine code when they first run.
+"""The loops over single draws of the noise, compiled.
 
 Each is a few lines of arithmetic that numpy would spread over a dozen passes through memory. They
-hold no state, see no key, and are ordinary Python that a test runs uncompiled (`py_func`).
+hold no state and see no key.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
+
+from cordon_client.training.compiled import compiled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import numpy.typing as npt
 
     from cordon_client.training.strips import Strips
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     Words = npt.NDArray[np.uint64]
     Integers = npt.NDArray[np.int64]
     Integer = int | np.signedinteger
-
-Loop = TypeVar("Loop", bound="Callable[..., object]")
 
 GRID_LIMIT = 2.0**62
 """Half of the signed 64-bit range: data and noise stay below it each, so their sum fits."""
@@ -41,13 +38,7 @@ _UNSEEN = 2.0**-46
 with the curve; see PROOF.md."""
 
 
-def _compiled(function: Loop) -> Loop:
-    # no fast-math: additions and products stay in their order, each rounded by itself; no cache on
-    # disk: the library would keep it as pickles
-    return cast("Loop", njit(nogil=True, error_model="numpy")(function))
-
-
-@_compiled
+@compiled
 def encode(vector: npt.NDArray[np.float64], grid_per_unit: float, steps: Integers) -> bool:
     """Write round(γ · vector) into int64 steps, to nearest, ties to even; say whether all fit.
 
@@ -62,7 +53,7 @@ def encode(vector: npt.NDArray[np.float64], grid_per_unit: float, steps: Integer
     return fits
 
 
-@_compiled
+@compiled
 def propose(
     values: Integers, words: Words, places: Words, strips: Strips, still_open: Integers
 ) -> int:
@@ -83,7 +74,7 @@ def propose(
     return count
 
 
-@_compiled
+@compiled
 def reached(strips: Strips, slot: Integer, point: float) -> float:
     """Return how many slots the curve fills at a real point of an open slot's strip.
 
@@ -93,7 +84,7 @@ def reached(strips: Strips, slot: Integer, point: float) -> float:
     return float(strips.height[slot] * np.exp(-0.5 * ratio * ratio))
 
 
-@_compiled
+@compiled
 def proposed(strips: Strips, slot: Integer, place: np.uint64, more: np.uint64) -> Integer:
     """Return the integer that a slot proposes; further bits of a wide strip come from `more`."""
     narrow, open_slot = np.uint64(strips.narrow_bits), slot - strips.certain
@@ -106,7 +97,7 @@ def proposed(strips: Strips, slot: Integer, place: np.uint64, more: np.uint64) -
     return draw + np.int64(high << narrow)
 
 
-@_compiled
+@compiled
 def _judged(
     strips: Strips,
     word: np.uint64,
@@ -128,7 +119,7 @@ def _judged(
     return ACCEPTED if asked < curve else REJECTED
 
 
-@_compiled
+@compiled
 def settle(
     values: Integers,
     words: Words,
