@@ -20,7 +20,13 @@ from cordon_client.training.products import (
     sequence_products,
     worth_writing,
 )
-from cordon_client.training.reductions import add_outer, add_weighted, outer_squares, without
+from cordon_client.training.reductions import (
+    add_outer,
+    add_weighted,
+    outer_squares,
+    rows_of,
+    without,
+)
 from cordon_common.errors import ProtocolError
 
 if TYPE_CHECKING:
@@ -54,27 +60,26 @@ class OuterTerms:
     The norm is the product of norms when S = 1, else it comes from Gram matrices.
     """
 
-    def __init__(self, a: torch.Tensor, g: torch.Tensor, *, bias: bool) -> None:
-        """Take a [P, S, in] and g [P, S, out]; what is computed of them is float64."""
-        (patients, steps, fan_in), fan_out = a.shape, g.shape[2]
-        self._rows, self._gradients, self._bias = a.flatten(0, 1), g.flatten(0, 1), bias
-        terms = outer_squares(self._rows, self._gradients, bias=bias)
-        if steps == 1:
+    def __init__(self, a: torch.Tensor, g: torch.Tensor, patients: int, *, bias: bool) -> None:
+        """Take a [P · S, in] and g [P · S, out]; what is computed of them is float64."""
+        self._a, self._g, self._bias = rows_of(a), rows_of(g), bias
+        self._steps = a.shape[0] // patients
+        terms = outer_squares(self._a, self._g, bias=bias)
+        self.roundings = a.shape[1] + g.shape[1] + 8
+        if self._steps == 1:
             self.square = self.mass_square = terms
-            self.roundings = fan_in + fan_out + 8
             return
-        self.mass_square = terms.sqrt_().view(patients, steps).sum(dim=1).square_()
-        self.roundings = fan_in + fan_out + steps**2 + 8
-        a, g = a.double(), g.double()
+        self.mass_square = terms.sqrt_().view(patients, -1).sum(dim=1).square_()
+        self.roundings += self._steps**2
+        a, g = (rows.view(patients, self._steps, -1).double() for rows in (a, g))
         self.square = ((torch.bmm(a, a.mT) + float(bias)) * torch.bmm(g, g.mT)).sum(dim=(1, 2))
 
     def add_to(self, totals: Sequence[torch.Tensor], factor: torch.Tensor) -> None:
         """Add [Σ c g aᵀ, Σ c g]."""
-        steps = len(self._rows) // len(factor)
-        weights = factor.repeat_interleave(steps) if steps > 1 else factor
-        add_outer(totals[0], self._rows, self._gradients, weights)
+        weights = factor.repeat_interleave(self._steps) if self._steps > 1 else factor
+        add_outer(totals[0], self._a, self._g, weights)
         if self._bias:
-            add_weighted(totals[1], self._gradients, weights)
+            add_weighted(totals[1], self._g, weights)
 
 
 class WrittenTerms:
@@ -123,12 +128,16 @@ def _weigh(values: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
 def _linear(
     module: nn.Module, a: torch.Tensor, g: torch.Tensor, patients: int, space: Workspace
 ) -> Terms:
-    a = a[..., : cast("nn.Linear", module).in_features]  # what lies behind is padding
-    a, g = a.reshape(patients, -1, a.shape[-1]), g.reshape(patients, -1, g.shape[-1])
+    width = cast("nn.Linear", module).in_features
+    if a.shape[-1] != width:
+        a = a[..., :width]  # what lies behind is padding
     bias = isinstance(module.bias, torch.Tensor)
-    if a.shape[1] > 1 and worth_writing(a, g):
-        return ProductTerms(sequence_products(a, g, space), g.sum(dim=1) if bias else None)
-    return OuterTerms(a, g, bias=bias)
+    if a.dim() > 2 or len(a) > patients:
+        a, g = a.reshape(patients, -1, width), g.reshape(patients, -1, g.shape[-1])
+        if a.shape[1] > 1 and worth_writing(a, g):
+            return ProductTerms(sequence_products(a, g, space), g.sum(dim=1) if bias else None)
+        a, g = a.flatten(0, 1), g.flatten(0, 1)
+    return OuterTerms(a, g, patients, bias=bias)
 
 
 def _conv1d(

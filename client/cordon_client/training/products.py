@@ -13,7 +13,7 @@ import torch
 from torch.nn.grad import conv1d_weight
 
 from cordon_client.models.aligned import aligned_rows
-from cordon_client.training.reductions import add_weighted, square_norms
+from cordon_client.training.reductions import add_weighted, rows_of, square_norms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,26 +30,22 @@ class ProductTerms:
     """Gradients [P, …] as computed, and those of a bias, [P, out], if there is one."""
 
     def __init__(self, products: torch.Tensor, bias: torch.Tensor | None) -> None:
-        """Take what was computed, float32 or float64."""
-        self._products = products.flatten(1)
-        self._bias = bias
-        self.square = square_norms(self._products)
-        self.roundings = self._products.shape[1] + 8
-        if self._bias is not None:
-            self.square += square_norms(self._bias)
-            self.roundings += self._bias.shape[1]
-        self.mass_square = self.square  # a written vector is one term: nothing cancels
+        """Take what was computed, float32 or float64.
 
-    @property
-    def written(self) -> list[torch.Tensor]:
-        """What is clipped and added as it stands, each [P, …]."""
-        return [self._products] if self._bias is None else [self._products, self._bias]
+        `written` is what is clipped and added as it stands, each [P, …].
+        """
+        self.written = [products.flatten(1)] if bias is None else [products.flatten(1), bias]
+        self._rows = [rows_of(values) for values in self.written]
+        self.square = square_norms(self._rows[0])
+        for rows in self._rows[1:]:
+            self.square += square_norms(rows)
+        self.roundings = sum(values.shape[1] for values in self.written) + 8
+        self.mass_square = self.square  # a written vector is one term: nothing cancels
 
     def add_to(self, totals: Sequence[torch.Tensor], factor: torch.Tensor) -> None:
         """Add [Σ c G, Σ c g]."""
-        add_weighted(totals[0], self._products, factor)
-        if self._bias is not None:
-            add_weighted(totals[1], self._bias, factor)
+        for total, rows in zip(totals, self._rows, strict=True):
+            add_weighted(total, rows, factor)
 
 
 def worth_writing(a: torch.Tensor, g: torch.Tensor) -> bool:

@@ -6,7 +6,7 @@ device the same is done by the library's operations, some rows at a time.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -14,63 +14,84 @@ import torch
 from cordon_client.training import sum_loops
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import numpy.typing as npt
 
     Values = npt.NDArray[np.float64] | npt.NDArray[np.float32]
 
-WIDENED_VALUES = 2**16
+_WIDENED_VALUES = 2**16
 """So many values are widened to float64 at a time: they stay in the cache."""
 
 
-def square_norms(rows: torch.Tensor) -> torch.Tensor:
-    """Return |row|² of [rows, width], float64 [rows]."""
-    if not _compiled_here(rows):
+class Rows(NamedTuple):
+    """Rows of a tensor, [rows, width], and the piece of memory that they lie in, if loops may read it.
+
+    stride: how many values they start apart there.
+    """
+
+    tensor: torch.Tensor
+    values: Values | None
+    stride: int
+
+
+def rows_of(tensor: torch.Tensor) -> Rows:
+    """Return the rows of [rows, width], any float type, wherever they lie."""
+    if not _compiled_here(tensor):
+        return Rows(tensor, None, 0)
+    if tensor.stride(1) != 1:
+        tensor = tensor.contiguous()
+    count, width = tensor.shape
+    stride = tensor.stride(0)
+    if not count:
+        return Rows(tensor, tensor.numpy().ravel(), stride)
+    return Rows(tensor, tensor.as_strided([(count - 1) * stride + width], [1]).numpy(), stride)
+
+
+def square_norms(rows: Rows) -> torch.Tensor:
+    """Return |row|², float64 [rows]."""
+    if rows.values is None:
         norms = [
-            torch.linalg.vector_norm(part, dim=1, dtype=torch.float64) for part in _parts(rows)
+            torch.linalg.vector_norm(part, dim=1, dtype=torch.float64)
+            for part in torch.split(rows.tensor, _rows_at_a_time(rows.tensor))
         ]
         return torch.cat(norms).square_()
-    found = np.empty(len(rows))
-    values, stride = _lying(rows)
-    sum_loops.square_norms(values, stride, rows.shape[1], found)
+    found = np.empty(len(rows.tensor))
+    sum_loops.square_norms(rows.values, rows.stride, rows.tensor.shape[1], found)
     return torch.from_numpy(found)
 
 
-def add_weighted(total: torch.Tensor, rows: torch.Tensor, factor: torch.Tensor) -> None:
-    """Add Σ factor_p · row_p of [rows, width] to float64 [width]; a factor of 0 drops its row.
+def add_weighted(total: torch.Tensor, rows: Rows, factor: torch.Tensor) -> None:
+    """Add Σ factor_p · row_p to float64 [width]; a factor of 0 drops its row.
 
     A dropped row may hold NaN or infinity.
     """
-    if not _compiled_here(rows):
+    if rows.values is None:
+        some = _rows_at_a_time(rows.tensor)
         for part, weights in zip(
-            _parts(rows), torch.split(factor, _rows_at_a_time(rows)), strict=True
+            torch.split(rows.tensor, some), torch.split(factor, some), strict=True
         ):
             total.addmv_(without(part, weights).double().mT, weights)
         return
-    values, stride = _lying(rows)
-    sum_loops.add_weighted(values, stride, factor.numpy(), total.numpy())
+    sum_loops.add_weighted(rows.values, rows.stride, factor.numpy(), total.numpy())
 
 
-def outer_squares(rows: torch.Tensor, gradients: torch.Tensor, *, bias: bool) -> torch.Tensor:
-    """Return (|a|² + 1) |g|², without the 1 if there is no bias, for rows a and g, float64 [rows]."""
-    if not _compiled_here(rows):
-        return square_norms(rows).add_(float(bias)).mul_(square_norms(gradients))
-    found = np.empty(len(rows))
-    sum_loops.outer_squares(*_lying(rows), *_lying(gradients), float(bias), found)
+def outer_squares(a: Rows, g: Rows, *, bias: bool) -> torch.Tensor:
+    """Return (|a|² + 1) |g|², without the 1 if there is no bias, float64 [rows]."""
+    if a.values is None or g.values is None:
+        return square_norms(a).add_(float(bias)).mul_(square_norms(g))
+    found = np.empty(len(a.tensor))
+    sum_loops.outer_squares(a.values, a.stride, g.values, g.stride, float(bias), found)
     return torch.from_numpy(found)
 
 
-def add_outer(
-    total: torch.Tensor, rows: torch.Tensor, gradients: torch.Tensor, factor: torch.Tensor
-) -> None:
+def add_outer(total: torch.Tensor, a: Rows, g: Rows, factor: torch.Tensor) -> None:
     """Add Σ factor_p g_p a_pᵀ to flat float64 [out · in]; a factor of 0 drops its row, NaN or not."""
-    if not _compiled_here(rows):
-        weighted = without(gradients, factor).double().mul_(factor[:, None])
-        total.view(gradients.shape[1], -1).addmm_(weighted.mT, without(rows, factor).double())
+    outputs = g.tensor.shape[1]
+    if a.values is None or g.values is None:
+        weighted = without(g.tensor, factor).double().mul_(factor[:, None])
+        total.view(outputs, -1).addmm_(weighted.mT, without(a.tensor, factor).double())
         return
-    add = sum_loops.add_few if gradients.shape[1] < sum_loops.TILE else sum_loops.add_outer
-    add(*_lying(rows), *_lying(gradients), factor.numpy(), total.numpy())
+    add = sum_loops.add_few if outputs < sum_loops.TILE else sum_loops.add_outer
+    add(a.values, a.stride, g.values, g.stride, factor.numpy(), total.numpy())
 
 
 def without(values: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
@@ -98,20 +119,5 @@ def _compiled_here(values: torch.Tensor) -> bool:
     return values.device.type == "cpu"
 
 
-def _lying(rows: torch.Tensor) -> tuple[Values, int]:
-    """Return the piece of memory that rows lie in, and how far apart they start."""
-    if rows.stride(1) != 1:
-        rows = rows.contiguous()
-    count, width = rows.shape
-    if not count:
-        return rows.numpy().ravel(), width
-    stride = rows.stride(0)
-    return rows.as_strided([(count - 1) * stride + width], [1]).numpy(), stride
-
-
 def _rows_at_a_time(rows: torch.Tensor) -> int:
-    return max(1, WIDENED_VALUES // max(1, rows.shape[1]))
-
-
-def _parts(rows: torch.Tensor) -> Iterator[torch.Tensor]:
-    yield from torch.split(rows, _rows_at_a_time(rows))
+    return max(1, _WIDENED_VALUES // max(1, rows.shape[1]))

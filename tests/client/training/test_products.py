@@ -18,7 +18,7 @@ from cordon_client.training.products import (
     worth_writing,
 )
 from cordon_client.training.validation import check_model
-from cordon_client.training.workspace import Workspace
+from cordon_client.training.workspace import Workspace, zeros
 
 torch.set_num_threads(1)
 
@@ -130,6 +130,16 @@ def test_normalisation_layers_gradients_have_the_same_bits_in_every_place(width,
                 alone[place] = 1.0
                 term.add_to(list(totals[:, place]), alone)
             assert torch.equal(totals, totals[:, :1].expand_as(totals))
+
+
+@pytest.mark.parametrize("size", [1, 31, 5000])
+def test_a_sum_starts_at_a_cache_line_as_zeros(size):
+    for _ in range(5):
+        total = zeros(size)
+        assert total.shape == (size,)
+        assert total.ctypes.data % 64 == 0
+        assert not total.any()
+        total[:] = 1.0
 
 
 def test_nothing_of_an_earlier_step_is_left_in_the_kept_memory():

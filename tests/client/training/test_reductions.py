@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cordon_client.training import reductions, sum_loops
+from cordon_client.training.reductions import rows_of
 
 DTYPES = [torch.float32, torch.float64]
 UNIT = 2.0**-53
@@ -24,6 +25,10 @@ def lying(rows, width, dtype, way, seed):
     start = 3 if way == "behind an offset" else 0
     room[:, start : start + width] = values
     return room[:, start : start + width]
+
+
+def square_norms(values):
+    return reductions.square_norms(rows_of(values))
 
 
 shapes = {
@@ -48,9 +53,7 @@ def factor_for(rows, seed):
 def test_square_norms_are_those_of_the_library(rows, width, dtype, way, seed):
     values = lying(rows, width, dtype, way, seed)
     expected = values.double().square().sum(dim=1)
-    torch.testing.assert_close(
-        reductions.square_norms(values), expected, rtol=4 * width * UNIT, atol=0.0
-    )
+    torch.testing.assert_close(square_norms(values), expected, rtol=4 * width * UNIT, atol=0.0)
 
 
 @given(**shapes)
@@ -60,7 +63,7 @@ def test_a_weighted_sum_leaves_dropped_rows_out_whatever_they_hold(rows, width, 
     values[::6] = torch.nan
     values[3::6] = torch.inf
     total = torch.ones(width, dtype=torch.float64)
-    reductions.add_weighted(total, values, factor)
+    reductions.add_weighted(total, rows_of(values), factor)
     torch.testing.assert_close(total, 1.0 + expected, rtol=0.0, atol=1e-13 * rows)
 
 
@@ -74,7 +77,7 @@ def test_a_product_of_matrices_is_the_librarys(rows, width, dtype, way, seed, ou
     # zeros of another piece follow: a tile must not write behind the total
     room = torch.zeros(expected.numel() + 300, dtype=torch.float64)
     total = room[: expected.numel()].fill_(1.0)
-    reductions.add_outer(total, a, g, factor)
+    reductions.add_outer(total, rows_of(a), rows_of(g), factor)
     torch.testing.assert_close(
         total.view(expected.shape), 1.0 + expected, rtol=0.0, atol=1e-12 * rows
     )
@@ -84,9 +87,9 @@ def test_a_product_of_matrices_is_the_librarys(rows, width, dtype, way, seed, ou
 @given(**shapes, outputs=st.integers(1, 23), bias=st.booleans())
 def test_outer_squares_are_products_of_norms(rows, width, dtype, way, seed, outputs, bias):
     a, g = lying(rows, width, dtype, way, seed), lying(rows, outputs, dtype, way, seed + 2)
-    expected = (reductions.square_norms(a) + float(bias)) * reductions.square_norms(g)
+    expected = (square_norms(a) + float(bias)) * square_norms(g)
     torch.testing.assert_close(
-        reductions.outer_squares(a, g, bias=bias), expected, rtol=1e-13, atol=0.0
+        reductions.outer_squares(rows_of(a), rows_of(g), bias=bias), expected, rtol=1e-13, atol=0.0
     )
 
 
@@ -96,14 +99,14 @@ def test_a_value_that_is_not_finite_reaches_the_norm(dtype, bad):
     a, g = torch.ones(5, 37, dtype=dtype), torch.ones(5, 9, dtype=dtype)
     a[1, 36], g[2, 8] = bad, bad
     finite = [True, False, False, True, True]
-    assert reductions.outer_squares(a, g, bias=True).isfinite().tolist() == finite
-    assert reductions.square_norms(a).isfinite().tolist() == [True, False, True, True, True]
+    assert reductions.outer_squares(rows_of(a), rows_of(g), bias=True).isfinite().tolist() == finite
+    assert square_norms(a).isfinite().tolist() == [True, False, True, True, True]
 
 
 @pytest.mark.parametrize("width", [1, 7, 30, 64, 257])
 def test_a_rows_norm_has_the_same_bits_in_every_place(width):
     row = torch.randn(1, width, generator=torch.Generator().manual_seed(3))
-    norms = reductions.square_norms(row.expand(40, width).contiguous())
+    norms = square_norms(row.expand(40, width).contiguous())
     assert torch.equal(norms, norms[:1].expand(40))
 
 
@@ -116,12 +119,12 @@ def test_compiled_sums_are_those_of_plain_python_and_of_the_devices_operations(m
         totals = torch.zeros(3, 37, dtype=torch.float64)
         product = torch.zeros(9 * 37, dtype=torch.float64)
         few = torch.zeros(2 * 37, dtype=torch.float64)
-        totals[0] = reductions.square_norms(a).sum()
-        reductions.add_weighted(totals[1], a, factor)
-        totals[2] = reductions.outer_squares(a, g, bias=True).sum()
-        reductions.add_outer(product, a, g, factor)
-        reductions.add_outer(few, a, g[:, :2], factor)
-        square = reductions.square_norms(a)
+        totals[0] = square_norms(a).sum()
+        reductions.add_weighted(totals[1], rows_of(a), factor)
+        totals[2] = reductions.outer_squares(rows_of(a), rows_of(g), bias=True).sum()
+        reductions.add_outer(product, rows_of(a), rows_of(g), factor)
+        reductions.add_outer(few, rows_of(a), rows_of(g[:, :2]), factor)
+        square = square_norms(a)
         clipped = reductions.factors(square, 2 * square, 1e-3, (0.5, 100.0))
         return [totals, product, few, clipped]
 
