@@ -82,13 +82,18 @@ def convolution_products(
     rows, channels, length = a.shape
     record, gradient = a.new_zeros(1, channels, left + length + right), torch.empty_like(g[:1])
     inside = record[0, :, left : left + length]
-    products = space.empty((patients, *conv.weight.shape), a).zero_()
+    products = space.empty((patients, *conv.weight.shape), a)
     for row in range(rows):
         inside.copy_(a[row])
         gradient.copy_(g[row])
-        products[row * patients // rows] += conv1d_weight(  # type: ignore[no-untyped-call]
+        product = conv1d_weight(  # type: ignore[no-untyped-call]
             record, conv.weight.shape, gradient, stride, dilation=dilation, groups=conv.groups
         )
+        patient, later = divmod(row * patients, rows)
+        if later:
+            products[patient] += product
+        else:
+            products[patient] = product
     return products
 
 
