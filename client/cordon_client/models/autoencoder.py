@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from cordon_client.models.aligned import AlignedLinear, aligned_rows
-from cordon_client.models.base import NORMALS, PatientModel
+from cordon_client.models.base import NORMALS, PatientModel, tanh_slope
 
 if TYPE_CHECKING:
     from cordon_client.models.base import Aux, Batch
@@ -64,14 +64,14 @@ class LabelledAutoencoder(PatientModel):
 
         shares = (weights * self._share).float().unsqueeze(1)
         at_output = self.output.padded_forward(decoded).sub_(inputs).mul_(shares)
-        at_decoder = self.output.backward_of(at_output).mul_(_slope(decoded))
+        at_decoder = self.output.backward_of(at_output).mul_(tanh_slope(decoded))
         logits = self.head(latent).squeeze(-1).double()
         at_head = logits.sigmoid_().sub_(batch.labels).mul_(weights).float().unsqueeze(1)
         at_latent = self.decoder.backward_of(at_decoder).add_(self.head.backward_of(at_head))
         at_mean = at_latent + shares * mean
         at_log_variance = (at_latent * drawn + shares * (spread.square() - 1)).mul_(0.5)
         at_encoder = self.mean.backward_of(at_mean)
-        at_encoder.add_(self.log_variance.backward_of(at_log_variance)).mul_(_slope(hidden))
+        at_encoder.add_(self.log_variance.backward_of(at_log_variance)).mul_(tanh_slope(hidden))
         return [
             (inputs, at_encoder),
             (hidden, at_mean),
@@ -85,8 +85,3 @@ class LabelledAutoencoder(PatientModel):
         """Return the probability of the positive label at the latent means, [records]."""
         mean = self.mean(torch.tanh(self.encoder(inputs.float())))
         return torch.sigmoid(cast("torch.Tensor", self.head(mean)).squeeze(-1).double())
-
-
-def _slope(tanh: torch.Tensor) -> torch.Tensor:
-    """Return the derivative of tanh where it has these values."""
-    return torch.rsub(tanh.square(), 1.0)

@@ -67,3 +67,8 @@ class PatientModel(nn.Module, ABC):
     @abstractmethod
     def scores(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return the predicted probability of the positive label, [records], in [0, 1]."""
+
+
+def tanh_slope(values: torch.Tensor) -> torch.Tensor:
+    """Return the derivative of tanh where it has these values."""
+    return torch.rsub(values.square(), 1.0)

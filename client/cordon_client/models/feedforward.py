@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from cordon_client.models.aligned import AlignedLinear, aligned_rows
-from cordon_client.models.base import PatientModel
+from cordon_client.models.base import PatientModel, tanh_slope
 
 if TYPE_CHECKING:
     from cordon_client.models.base import Aux, Batch
@@ -61,8 +61,7 @@ class FeedForward(PatientModel):
         excess = logits.sigmoid_().sub_(batch.labels).mul_(weights)
         gradients = [excess.to(self.input_dtype).unsqueeze(1)]
         for layer, values in zip(layers[:0:-1], given[:0:-1], strict=True):
-            slope = torch.rsub(values.square(), 1.0)
-            gradients.append(layer.backward_of(gradients[-1]).mul_(slope))
+            gradients.append(layer.backward_of(gradients[-1]).mul_(tanh_slope(values)))
         return list(zip(given, reversed(gradients), strict=True))
 
     def scores(self, inputs: torch.Tensor) -> torch.Tensor:

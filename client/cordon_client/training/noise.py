@@ -134,7 +134,7 @@ class NoiseSource:
             values[chosen] += draws
 
     def propose(self, values: Integers) -> Integers:
-        """Add a fresh draw to most of at most 2^14 values; return the places that still need one.
+        """Add a fresh draw to most values; return the places that still need one.
 
         Guarantee: whether a place is rejected says nothing about what it will get.
         """

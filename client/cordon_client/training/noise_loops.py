@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cordon_client.training.compiled import compiled
+from cordon_client.training.strips import SLOT_BITS
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 GRID_LIMIT = 2.0**62
 """Half of the signed 64-bit range: data and noise stay below it each, so their sum fits."""
 
-PLACE_BITS = 48
+PLACE_BITS = 64 - SLOT_BITS
 """Lowest bits of a word: the place within the strip, if that many are enough."""
 
 REJECTED, ACCEPTED, IN_DOUBT = 0, 1, 2

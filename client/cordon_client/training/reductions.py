@@ -55,7 +55,7 @@ def square_norms(rows: Rows) -> torch.Tensor:
         ]
         return torch.cat(norms).square_()
     found = np.empty(len(rows.tensor))
-    sum_loops.square_norms(rows.values, rows.stride, rows.tensor.shape[1], found)
+    sum_loops.square_norms(rows.values, rows.stride, found)
     return torch.from_numpy(found)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cordon_client.training.compiled import compiled, compiled_sum
+from cordon_common.memory import LINE, from_a_cache_line
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -24,16 +25,29 @@ _COLUMNS, _APART = 256, 264
 """Columns that are widened at a time, and values from row to row: not a power of two, which would
 put all rows into the same few places of the cache."""
 
+_from_a_cache_line = compiled(from_a_cache_line)
+
 
 @compiled_sum
-def square_norms(values: Values, stride: int, width: int, found: Vector) -> None:
+def _width(values: Values, stride: int, count: int) -> int:
+    return values.size - (count - 1) * stride
+
+
+@compiled_sum
+def _square(row: Values) -> float:
+    square = 0.0
+    for j in range(row.size):
+        wide = np.float64(row[j])
+        square += wide * wide
+    return square
+
+
+@compiled_sum
+def square_norms(values: Values, stride: int, found: Vector) -> None:
     """Write |row|² of every row."""
+    width = _width(values, stride, found.size)
     for p in range(found.size):
-        row, square = values[p * stride : p * stride + width], 0.0
-        for j in range(width):
-            wide = np.float64(row[j])
-            square += wide * wide
-        found[p] = square
+        found[p] = _square(values[p * stride : p * stride + width])
 
 
 @compiled_sum
@@ -52,18 +66,10 @@ def outer_squares(
     a: Values, a_stride: int, g: Values, g_stride: int, bias: float, found: Vector
 ) -> None:
     """Write (|a|² + bias) |g|² of every row."""
-    count = found.size
-    a_width, g_width = a.size - (count - 1) * a_stride, g.size - (count - 1) * g_stride
-    for p in range(count):
-        row, square = a[p * a_stride : p * a_stride + a_width], 0.0
-        for j in range(a_width):
-            wide = np.float64(row[j])
-            square += wide * wide
-        row, other = g[p * g_stride : p * g_stride + g_width], 0.0
-        for j in range(g_width):
-            wide = np.float64(row[j])
-            other += wide * wide
-        found[p] = (square + bias) * other
+    a_width, g_width = _width(a, a_stride, found.size), _width(g, g_stride, found.size)
+    for p in range(found.size):
+        square = _square(a[p * a_stride : p * a_stride + a_width])
+        found[p] = (square + bias) * _square(g[p * g_stride : p * g_stride + g_width])
 
 
 @compiled_sum
@@ -71,11 +77,10 @@ def add_few(
     a: Values, a_stride: int, g: Values, g_stride: int, factor: Vector, total: Vector
 ) -> None:
     """Add Σ factor_p g_p a_pᵀ where there are few outputs."""
-    count = factor.size
-    fan_in, fan_out = a.size - (count - 1) * a_stride, g.size - (count - 1) * g_stride
+    fan_in, fan_out = _width(a, a_stride, factor.size), _width(g, g_stride, factor.size)
     for o in range(fan_out):
         sums = total[o * fan_in : (o + 1) * fan_in]
-        for p in range(count):
+        for p in range(factor.size):
             if factor[p] != 0.0:
                 weight, row = factor[p] * g[p * g_stride + o], a[p * a_stride :]
                 for j in range(fan_in):
@@ -92,12 +97,12 @@ def add_outer(
     multiplying. Columns are widened `_COLUMNS` at a time, to rows a constant apart, so that the
     compiler sees that they do not overlap.
     """
-    count = factor.size
-    fan_in, fan_out = a.size - (count - 1) * a_stride, g.size - (count - 1) * g_stride
-    rows = -(-count // 3) * 3
+    fan_in, fan_out = _width(a, a_stride, factor.size), _width(g, g_stride, factor.size)
+    rows = -(-factor.size // 3) * 3
     weighted = np.zeros((-(-fan_out // TILE) * TILE, rows))
     _weigh(g, g_stride, factor, weighted, fan_out)
-    wide, spare = _at_a_cache_line(rows * _APART), np.empty(3 * _APART)
+    wide = _from_a_cache_line(np.empty(rows * _APART + LINE - 1))
+    spare = np.empty(3 * _APART)
     for start in range(0, fan_in, _COLUMNS):
         width = min(_COLUMNS, fan_in - start)
         _widen(a[start:], a_stride, factor, wide, width)
@@ -122,14 +127,6 @@ def add_outer(
                     t1[j] += x10 * a0 + x11 * a1 + x12 * a2
                     t2[j] += x20 * a0 + x21 * a1 + x22 * a2
                     t3[j] += x30 * a0 + x31 * a1 + x32 * a2
-
-
-@compiled
-def _at_a_cache_line(size: int) -> Vector:
-    """Return memory that starts at a multiple of 64 bytes; a third of the time hangs on it."""
-    room = np.empty(size + 7)
-    skipped = -(room.ctypes.data // 8) % 8
-    return room[skipped : skipped + size]
 
 
 @compiled_sum

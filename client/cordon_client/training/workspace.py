@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from cordon_common.memory import LINE, from_a_cache_line
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -22,10 +24,7 @@ def zeros(size: int) -> npt.NDArray[np.float64]:
 
     Not from torch: glibc does not find aligned memory again for a request of the same size.
     """
-    words = _BOUNDARY // 8
-    room = np.zeros(size + words - 1)
-    skipped = -(room.ctypes.data // 8) % words
-    return room[skipped : skipped + size]
+    return from_a_cache_line(np.zeros(size + LINE - 1))
 
 
 class Workspace:
