@@ -14,6 +14,7 @@ import numpy as np
 from cordon_client.probe.clipping import scaled
 from cordon_client.probe.mechanism import nobody, patients
 from cordon_common.audit.result import judge
+from cordon_common.errors import SystemFault
 from cordon_common.privacy.accounting import epsilon_pld, tally, total_mu
 from cordon_common.privacy.empirical import (
     FAULTS,
@@ -29,11 +30,13 @@ from cordon_common.privacy.gaussian import gdp_epsilon
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cordon_client.probe.mechanism import Mechanism
+    from cordon_client.probe.mechanism import Mechanism, Vector
+    from cordon_client.records import Tensors
     from cordon_common.audit.result import Row
 
 CONFIDENCE = 0.999
 MOST_ROUNDS = 30
+_DRAWS = 200
 _SURE = 3
 """Of the one-run guesses, the surest third counts."""
 
@@ -107,10 +110,8 @@ def _attack(
     study = mechanism.study
     canary = scaled(patients(study, generator, count=1), 1e3)
     none = nobody(study)
-    weights = [mechanism.weights(generator) for _ in range(rounds)]
-    signals = [
-        mechanism.on_grid(mechanism.whole_sum(canary, w)).astype(np.float64) for w in weights
-    ]
+    told = [_weights_that_tell(mechanism, canary, generator) for _ in range(rounds)]
+    weights, signals = [w for w, _ in told], [signal for _, signal in told]
     length = np.sqrt(sum(float(signal @ signal) for signal in signals))
     scale = length * mechanism.event.noise_std_grid
     found: dict[bool, list[float]] = {True: [], False: []}
@@ -124,6 +125,21 @@ def _attack(
         found[inside].append(score / scale)
         progress(trial + 1, trials)
     return Trials(np.array(found[True]), np.array(found[False]))
+
+
+def _weights_that_tell(
+    mechanism: Mechanism, canary: Tensors, generator: np.random.Generator
+) -> tuple[Vector, Vector]:
+    """Draw weights that get the canary wrong: (weights, its contribution on the grid).
+
+    One that they get right beyond doubt contributes nothing, and an attack would see nothing.
+    """
+    for _ in range(_DRAWS):
+        weights = mechanism.weights(generator)
+        signal = mechanism.on_grid(mechanism.whole_sum(canary, weights)).astype(np.float64)
+        if signal.any():
+            return weights, signal
+    raise SystemFault("SY999", why="no weights were found that a made-up patient contributes to")
 
 
 def _one_run(scores: Trials, middle: float, delta: float) -> float:

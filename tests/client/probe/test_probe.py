@@ -6,9 +6,9 @@ import torch
 from small_site import make_site, study_value, write_cohort
 
 from cordon_client.probe import canary, mechanism, noise
-from cordon_client.probe.canary import audit_with_canary, canary_row
-from cordon_client.probe.clipping import clipping_rows
-from cordon_client.probe.mechanism import Mechanism
+from cordon_client.probe.canary import _weights_that_tell, audit_with_canary, canary_row
+from cordon_client.probe.clipping import clipping_rows, scaled
+from cordon_client.probe.mechanism import Mechanism, patients
 from cordon_client.probe.noise import measure, noise_rows
 from cordon_client.probe.run import probe
 from cordon_client.probe.sampling import sampling_rows
@@ -108,13 +108,13 @@ def scale_noise(monkeypatch, factor):
     """Let the vault's rounds carry `factor` times the noise that the ledger says."""
     honest = fedsgd.release_round
 
-    def scaled(tensors, weights, study, event):
+    def louder(tensors, weights, study, event):
         multiplier = factor * event.noise_multiplier
         return honest(
             tensors, weights, study, event.model_copy(update={"noise_multiplier": multiplier})
         )
 
-    monkeypatch.setattr(fedsgd, "release_round", scaled)
+    monkeypatch.setattr(fedsgd, "release_round", louder)
 
 
 def draw_noise(monkeypatch, draw):
@@ -316,3 +316,16 @@ def test_the_command_prints_rows_and_notes_the_verdict(site, capsys):
     assert report["passed"]
     assert main(["audit", "probe", str(site.home.root), "no-such-study"]) == 2
     assert "US005" in capsys.readouterr().err
+
+
+def test_the_canary_contributes_in_every_round_of_the_attack(study):
+    """Weights that get it right beyond doubt would hide it, and the attack would see nothing."""
+    probed, silent = Mechanism.of(study), 0
+    for seed in range(40):
+        made_up = np.random.default_rng(seed)
+        crafted = scaled(patients(study, made_up, count=1), 1e3)
+        silent += not probed.whole_sum(crafted, probed.weights(made_up)).any()
+        weights, signal = _weights_that_tell(probed, crafted, made_up)
+        assert signal.any()
+        np.testing.assert_array_equal(signal, probed.on_grid(probed.whole_sum(crafted, weights)))
+    assert silent
